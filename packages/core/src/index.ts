@@ -26,6 +26,7 @@ export type {
 export type { CoreErrorCode, ErrorClass, ErrorRecord, Tagged } from "./errors.ts";
 export {
   CoreError,
+  coreErrorClass,
   coreErrorCodes,
   fromErrorRecord,
   throwIfAborted,
