@@ -5,10 +5,17 @@
 import { CoreError } from "./errors.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+// ignoreBOM keeps a leading U+FEFF: without it two byte strings would be the same text.
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** UTF-8 bytes of a string. */
+/**
+ * UTF-8 bytes of a string. @throws CoreError `invalid-argument` for a lone surrogate: the encoder
+ * would replace it by U+FFFD, so that different strings would hash alike.
+ */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  if (/\p{Surrogate}/u.test(text)) {
+    throw new CoreError("invalid-argument", "Text has a lone surrogate, which UTF-8 cannot hold.");
+  }
   return encoder.encode(text);
 }
 
@@ -34,15 +41,23 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   return out;
 }
 
-/** A 32-bit unsigned integer, big-endian. */
+/** A 32-bit unsigned integer, big-endian. @throws CoreError `invalid-argument` out of range. */
 export function u32(value: number): Uint8Array<ArrayBuffer> {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
+    // DataView would wrap: a 4 GiB part would be framed as an empty one.
+    throw new CoreError("invalid-argument", `${value} is not an unsigned 32-bit integer.`);
+  }
   const out = new Uint8Array(4);
   new DataView(out.buffer).setUint32(0, value);
   return out;
 }
 
-/** A 64-bit unsigned integer, big-endian. */
+/** A 64-bit unsigned integer, big-endian. @throws CoreError `invalid-argument` out of range. */
 export function u64(value: number | bigint): Uint8Array<ArrayBuffer> {
+  const exact = typeof value === "bigint" ? value < 2n ** 64n : Number.isSafeInteger(value);
+  if (!exact || value < 0) {
+    throw new CoreError("invalid-argument", `${value} is not an unsigned 64-bit integer.`);
+  }
   const out = new Uint8Array(8);
   new DataView(out.buffer).setBigUint64(0, BigInt(value));
   return out;
@@ -54,7 +69,9 @@ export function u64(value: number | bigint): Uint8Array<ArrayBuffer> {
  * would hash alike and an attacker could move bytes from one field to the next.
  * Strings are taken as UTF-8.
  */
-export function lengthPrefixed(...parts: readonly (Uint8Array | string)[]): Uint8Array<ArrayBuffer> {
+export function lengthPrefixed(
+  ...parts: readonly (Uint8Array | string)[]
+): Uint8Array<ArrayBuffer> {
   const framed: Uint8Array[] = [u32(parts.length)];
   for (const part of parts) {
     const bytes = typeof part === "string" ? utf8(part) : part;

@@ -21,9 +21,14 @@ export function systemClock(): Clock {
     },
     monotonic: () => performance.now(),
     after(delayMs, run) {
-      // setTimeout fires at once for delays over 2^31-1 ms (24.8 days).
-      const timer = setTimeout(run, Math.min(Math.max(0, delayMs), 2_147_483_647));
-      if (typeof timer === "object") timer.unref();
+      let timer: ReturnType<typeof setTimeout>;
+      const arm = (left: number): void => {
+        // setTimeout fires at once for delays over 2^31-1 ms (24.8 days): longer ones go in steps.
+        const step = Math.min(Math.max(0, left), 2_147_483_647);
+        timer = setTimeout(() => (left > step ? arm(left - step) : run()), step);
+        if (typeof timer === "object") timer.unref();
+      };
+      arm(delayMs);
       return () => clearTimeout(timer);
     },
   };

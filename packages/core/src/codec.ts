@@ -51,11 +51,14 @@ export function decode(bytes: Uint8Array, limits: DecodeLimits = defaultDecodeLi
 const maxEncodeDepth = 64;
 
 function requireEncodable(value: unknown, depth: number): void {
-  if (depth > maxEncodeDepth) throw new CoreError("invalid-argument", "Value is nested too deeply.");
+  if (depth > maxEncodeDepth)
+    throw new CoreError("invalid-argument", "Value is nested too deeply.");
   switch (typeof value) {
     case "boolean":
     case "number":
+      return;
     case "string":
+      if (/\p{Surrogate}/u.test(value)) break;
       return;
     case "bigint":
       if (value < -(2n ** 63n) || value >= 2n ** 64n) {
@@ -71,7 +74,9 @@ function requireEncodable(value: unknown, depth: number): void {
       const prototype: unknown = Object.getPrototypeOf(value);
       if (prototype === Object.prototype || prototype === null) {
         for (const [key, item] of Object.entries(value)) {
-          if (key === "__proto__") break;
+          if (key === "__proto__" || /\p{Surrogate}/u.test(key)) {
+            throw new CoreError("invalid-argument", "A key is __proto__ or not well-formed text.");
+          }
           requireEncodable(item, depth + 1);
         }
         return;

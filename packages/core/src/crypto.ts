@@ -2,6 +2,8 @@
  * The cryptography that verifiers need, as a parameter, so that the same code runs in Node
  * (`@vivarium/core/node`) and in browsers (`@vivarium/core/web`). Asynchronous, as WebCrypto is.
  */
+import { CoreError } from "./errors.ts";
+
 export type HashName = "SHA-256" | "SHA-384" | "SHA-512";
 
 /**
@@ -36,7 +38,10 @@ export interface Crypto {
   readonly name: string;
   digest(hash: HashName, data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
   hmac(hash: HashName, key: Uint8Array, data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
-  /** RFC 5869 extract-and-expand. @param length bytes of output, at most 255 hash lengths. */
+  /**
+   * RFC 5869 extract-and-expand. @param length bytes of output, 1 to 255 hash lengths.
+   * @throws CoreError `invalid-argument` for another length.
+   */
   hkdf(
     hash: HashName,
     secret: Uint8Array,
@@ -61,4 +66,12 @@ export interface Crypto {
   generatePrivateKey(algorithm: SigningAlgorithm): Promise<Uint8Array<ArrayBuffer>>;
   /** @param pkcs8 PKCS #8 DER. @throws CoreError `malformed` for another kind of key. */
   importSigner(algorithm: SigningAlgorithm, pkcs8: Uint8Array): Promise<Signer>;
+}
+
+/** The same bound, and the same error, in every implementation. */
+export function requireHkdfLength(hash: HashName, length: number): void {
+  const most = (255 * Number(hash.slice(4))) / 8;
+  if (!Number.isInteger(length) || length < 1 || length > most) {
+    throw new CoreError("invalid-argument", `HKDF gives 1 to ${most} bytes, not ${length}.`);
+  }
 }

@@ -5,8 +5,10 @@
  *
  * Also refused: extension types (msgpackr's record definitions and class instances are extensions),
  * map keys that are not strings, `__proto__` (prototype pollution), duplicate keys (two readers
- * could disagree on which one counts), reserved tag 0xc1, trailing bytes.
+ * could disagree on which one counts), strings that are not UTF-8 (they would decode to text that
+ * other bytes decode to as well), reserved tag 0xc1, trailing bytes.
  */
+import { fromUtf8 } from "./bytes.ts";
 import { CoreError } from "./errors.ts";
 import type { DecodeLimits } from "./limits.ts";
 import { requireWithin } from "./limits.ts";
@@ -69,6 +71,7 @@ export function scan(bytes: Uint8Array, limits: DecodeLimits): void {
   const text = (count: number, key: Frame | undefined): void => {
     requireWithin("String bytes", count, limits.maxStringBytes);
     const at = take(count);
+    requireUtf8(bytes.subarray(at, at + count));
     if (key?.keys === undefined) return;
     const name = latin1.decode(bytes.subarray(at, at + count));
     if (name === "__proto__") throw new CoreError("malformed", "Map key __proto__ is refused.");
@@ -120,5 +123,13 @@ export function scan(bytes: Uint8Array, limits: DecodeLimits): void {
 }
 
 function finished(frame: Frame | undefined): boolean {
-  return frame !== undefined && frame.remaining === 0 && (frame.keys === undefined || frame.expectsKey);
+  return (
+    frame !== undefined && frame.remaining === 0 && (frame.keys === undefined || frame.expectsKey)
+  );
+}
+
+function requireUtf8(text: Uint8Array): void {
+  let i = 0;
+  while (i < text.length && (text[i] as number) < 0x80) i++;
+  if (i < text.length) fromUtf8(text.subarray(i));
 }

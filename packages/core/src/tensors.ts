@@ -92,7 +92,8 @@ export function decodeTensor(
 }
 
 function byteLength(dtype: DType, shape: readonly number[], limits: TensorLimits): number {
-  requireWithin("Tensor rank", shape.length, limits.maxRank);
+  // The rank travels in one byte.
+  requireWithin("Tensor rank", shape.length, Math.min(limits.maxRank, 255));
   let bytes = elementBytes(dtype);
   let empty = false;
   for (const size of shape) {

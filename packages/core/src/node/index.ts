@@ -1,5 +1,6 @@
 /** {@link Crypto} on `node:crypto` (OpenSSL). */
 import {
+  constants,
   createHash,
   createHmac,
   createPrivateKey,
@@ -7,12 +8,13 @@ import {
   generateKeyPairSync,
   hkdfSync,
   type KeyObject,
-  constants,
   sign,
   verify,
 } from "node:crypto";
 import type { Crypto, HashName, SignatureAlgorithm, Signer, SigningAlgorithm } from "../crypto.ts";
+import { requireHkdfLength } from "../crypto.ts";
 import { CoreError } from "../errors.ts";
+import { keyOfSpki } from "../spki.ts";
 
 const hashes: Readonly<Record<HashName, string>> = {
   "SHA-256": "sha256",
@@ -35,10 +37,13 @@ export function nodeCrypto(): Crypto {
     name: "node:crypto",
     digest: async (hash, data) => bytes(createHash(hashes[hash]).update(data).digest()),
     hmac: async (hash, key, data) => bytes(createHmac(hashes[hash], key).update(data).digest()),
-    hkdf: async (hash, secret, salt, info, length) =>
-      bytes(hkdfSync(hashes[hash], secret, salt, info, length)),
+    hkdf: async (hash, secret, salt, info, length) => {
+      requireHkdfLength(hash, length);
+      return bytes(hkdfSync(hashes[hash], secret, salt, info, length));
+    },
     verify: async (algorithm, publicKey, signature, data) => {
       try {
+        if (keyOfSpki(algorithm, publicKey) === undefined) return false;
         const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
         return keyFits(algorithm, key) && verifyWith(algorithm, key, signature, data);
       } catch {
@@ -102,7 +107,6 @@ function signer(algorithm: SigningAlgorithm, key: KeyObject): Signer {
     algorithm,
     // DER, not JWK: exporting generated public keys as JWK in a loop deadlocks on Node 20.
     publicKey: bytes(createPublicKey(key).export({ format: "der", type: "spki" })),
-    sign: async (data) =>
-      bytes(sign(hashOf(algorithm), data, { key, dsaEncoding: "ieee-p1363" })),
+    sign: async (data) => bytes(sign(hashOf(algorithm), data, { key, dsaEncoding: "ieee-p1363" })),
   };
 }
