@@ -36,13 +36,10 @@ export interface Attester {
   readonly type: EvidenceType;
   /**
    * @param reportData 64 bytes to be signed (a binding); types with a smaller field carry a digest
-   * of it, see `reportDataField`.
+   * of it, see `reportDataFor`.
    * @throws AttestationError `unavailable` if the device is absent or refuses, naming its path.
    */
-  collect(
-    reportData: Uint8Array,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<Evidence>;
+  collect(reportData: Uint8Array, options?: { readonly signal?: AbortSignal }): Promise<Evidence>;
 }
 
 /** What separates the trust domain from its host. A bare TPM measures, and isolates nothing. */
@@ -77,6 +74,8 @@ export interface Finding {
   readonly actual: string;
   /** Clause of the specification behind the rule, where there is one. */
   readonly source?: string;
+  /** Which record of the role's `accept` list the rule is of, where it is of one. */
+  readonly record?: number;
 }
 
 /** JSON values of claims. */

@@ -2,6 +2,8 @@
  * The statement: what a trust domain says of itself in its Hello. Evidence is bound to its digest,
  * and the verifier checks that the measured state covers it.
  */
+import { type Crypto, labels, lengthPrefixed } from "@vivarium/core";
+import { bytesOf, type CborValue, decodeCbor, encodeCbor, fieldsOf } from "./cbor.ts";
 
 /** SHA-256 digests, 32 bytes each, and public keys of one process. */
 export interface Statement {
@@ -28,4 +30,59 @@ export interface StatementKeys {
   readonly hpke: Uint8Array;
   /** Receipt key, SubjectPublicKeyInfo DER. */
   readonly receipt: Uint8Array;
+}
+
+/** The digests of a statement, by name: what evidence may measure. */
+export const statementDigests = ["runtime", "flags", "code", "policy", "config"] as const;
+export type StatementDigest = (typeof statementDigests)[number];
+
+const keyNames = ["tls", "signing", "hpke", "receipt"] as const;
+
+/** SPKI DER of Ed25519 takes 44 bytes, of P-256 91, of P-384 120. */
+const maxKeyBytes = 128;
+const maxStatementBytes = 1024;
+
+/** @throws AttestationError `malformed` if a digest or key does not have its length. */
+export function encodeStatement(statement: Statement): Uint8Array<ArrayBuffer> {
+  const keys = new Map<string, CborValue>(keyNames.map((name) => [name, statement.keys[name]]));
+  const fields = new Map<string, CborValue>(
+    statementDigests.map((name) => [name, statement[name]]),
+  ).set("keys", keys);
+  const bytes = encodeCbor(fields);
+  decodeStatement(bytes);
+  return bytes;
+}
+
+/** @throws AttestationError `malformed`. */
+export function decodeStatement(bytes: Uint8Array): Statement {
+  const document = decodeCbor("Statement", bytes, {
+    maxBytes: maxStatementBytes,
+    maxDepth: 2,
+    maxValues: 24,
+  });
+  const fields = fieldsOf("Statement", document, [...statementDigests, "keys"] as const);
+  const keys = fieldsOf("Keys of the statement", fields.keys, keyNames);
+  const digest = (name: StatementDigest): Uint8Array =>
+    bytesOf(`Digest "${name}" of the statement`, fields[name], 32, 32);
+  const key = (name: keyof StatementKeys): Uint8Array =>
+    bytesOf(`Key "${name}" of the statement`, keys[name], 32, name === "hpke" ? 32 : maxKeyBytes);
+  return {
+    runtime: digest("runtime"),
+    flags: digest("flags"),
+    code: digest("code"),
+    policy: digest("policy"),
+    config: digest("config"),
+    keys: { tls: key("tls"), signing: key("signing"), hpke: key("hpke"), receipt: key("receipt") },
+  };
+}
+
+/** What the binding and every result name a statement by. */
+export async function statementDigest(
+  crypto: Crypto,
+  statement: Statement,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return await crypto.digest(
+    "SHA-256",
+    lengthPrefixed(labels.statement, encodeStatement(statement)),
+  );
 }
