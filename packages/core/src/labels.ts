@@ -38,6 +38,8 @@ export const labels = {
   passport: "vivarium/1 passport",
   /** Signed receipt. */
   receipt: "vivarium/1 receipt",
+  /** Signature of a worker key over the receipt key of its process. */
+  receiptKey: "vivarium/1 receipt key",
   /** Salted commitment inside a receipt. */
   commitment: "vivarium/1 commitment",
   /** HPKE info of a sealed message. */

@@ -3,7 +3,7 @@
  * trailing bytes, compressed points or long-form lengths one key would have many fingerprints, and
  * an RSA key could be offered where an EC key is meant. Source: RFC 5480, RFC 8410, RFC 8017 A.1.
  */
-import { equalBytes, fromHex } from "./bytes.ts";
+import { equalBytes, fromHex, toHex, u32 } from "./bytes.ts";
 import type { SignatureAlgorithm } from "./crypto.ts";
 
 type PointAlgorithm = "ES256" | "ES384" | "ES512" | "EdDSA";
@@ -17,7 +17,6 @@ export const spkiPrefixes: Readonly<Record<PointAlgorithm, Uint8Array<ArrayBuffe
 };
 
 const pointBytes = { ES256: 64, ES384: 96, ES512: 132, EdDSA: 32 } as const;
-const rsaAlgorithm = fromHex("300d06092a864886f70d0101010500");
 
 /** RSA moduli we verify with: smaller are weak, larger only cost time. */
 export const rsaModulusBits = { min: 2048, max: 8192 } as const;
@@ -36,41 +35,23 @@ export function keyOfSpki(algorithm: SignatureAlgorithm, spki: Uint8Array): Uint
   return rsaKey(spki);
 }
 
-/** All lengths of a 2,048 to 8,192 bit key have two bytes, so the form leaves no choice. */
+const rsaForm =
+  /^3082(.{4})300d06092a864886f70d01010105000382(.{4})003082(.{4})0282(.{4})(.+)0203010001$/;
+
+/** All lengths of such a key have two bytes, and the exponent is 65537: the form leaves no choice. */
 function rsaKey(spki: Uint8Array): Uint8Array | undefined {
-  const after = (bytes: Uint8Array | undefined, tag: number): Uint8Array | undefined => {
-    if (bytes === undefined || bytes[0] !== tag || bytes[1] !== 0x82) return undefined;
-    const length = ((bytes[2] as number) << 8) | (bytes[3] as number);
-    return length >= 256 && length <= bytes.length - 4 ? bytes.subarray(4) : undefined;
-  };
-  const whole = (bytes: Uint8Array | undefined, tag: number): Uint8Array | undefined => {
-    const content = after(bytes, tag);
-    if (bytes === undefined || content === undefined) return undefined;
-    return content.length === (((bytes[2] as number) << 8) | (bytes[3] as number))
-      ? content
-      : undefined;
-  };
-  const body = whole(spki, 0x30);
-  if (body === undefined) return undefined;
-  if (!equalBytes(body.subarray(0, rsaAlgorithm.length), rsaAlgorithm)) return undefined;
-  const bits = whole(body.subarray(rsaAlgorithm.length), 0x03);
-  if (bits?.[0] !== 0) return undefined;
-  const numbers = whole(bits.subarray(1), 0x30);
-  const modulus = after(numbers, 0x02);
-  if (numbers === undefined || modulus === undefined) return undefined;
-  const length = ((numbers[2] as number) << 8) | (numbers[3] as number);
-  const n = modulus.subarray(modulus[0] === 0 ? 1 : 0, length);
-  const size = 8 * n.length - Math.clz32(n[0] as number) + 24;
-  if ((modulus[0] === 0) !== (n[0] as number) >= 0x80 || size < rsaModulusBits.min)
-    return undefined;
-  if (size > rsaModulusBits.max) return undefined;
-  const e = modulus.subarray(length);
-  const first = e[2] ?? 0;
-  const last = e.at(-1) ?? 0;
-  const fits = e[0] === 2 && e[1] === e.length - 2 && e.length >= 3 && e.length <= 7;
-  return fits && first > 0 && first < 0x80 && last % 2 === 1 && !(e.length === 3 && last === 1)
-    ? spki
-    : undefined;
+  if (spki.length > rsaModulusBits.max / 8 + 64) return undefined;
+  const match = rsaForm.exec(toHex(spki));
+  if (match === null) return undefined;
+  const modulus = fromHex(match[5] as string);
+  const lengths = [33, 14, 9, 0].map((around) => toHex(u32(modulus.length + around)).slice(4));
+  if (!lengths.every((length, i) => length === match[i + 1])) return undefined;
+  const sign = modulus[0] === 0 ? 1 : 0;
+  const high = modulus[sign] as number;
+  // DER: a zero byte in front if, and only if, the number would read as negative without it.
+  if (sign === 1 ? high < 0x80 : high >= 0x80) return undefined;
+  const bits = 8 * (modulus.length - sign) - Math.clz32(high) + 24;
+  return bits >= rsaModulusBits.min && bits <= rsaModulusBits.max ? spki : undefined;
 }
 
 /** Encodings of the points of order 1, 2, 4 and 8, sign bit aside; p and p+1 are not canonical. */
