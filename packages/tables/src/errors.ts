@@ -25,6 +25,11 @@ export class TablesError extends VivariumError<TablesErrorCode> {
   readonly domain = "tables";
 }
 
+/** An error of this package over the one that led to it. */
+export function causedBy(cause: unknown, code: TablesErrorCode, message: string): TablesError {
+  return new TablesError(code, message, { cause });
+}
+
 /** How to rebuild a {@link TablesError} behind a thread. */
 export const tablesErrorClass: ErrorClass = {
   domain: "tables",

@@ -4,7 +4,7 @@ import { open, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CoreError } from "@vivarium/core";
 import { identifier, literal } from "./duck.ts";
-import { TablesError } from "./errors.ts";
+import { causedBy, TablesError } from "./errors.ts";
 import {
   formatOf,
   openSource,
@@ -69,9 +69,7 @@ export async function writeJoined(options: WriteJoinedOptions): Promise<WrittenT
   } catch (thrown) {
     if (thrown instanceof TablesError || thrown instanceof CoreError) throw thrown;
     const code = (thrown as NodeJS.ErrnoException).code;
-    throw new TablesError("write-failed", `Cannot write ${name}: ${code ?? "unknown error"}.`, {
-      cause: thrown,
-    });
+    throw causedBy(thrown, "write-failed", `Cannot write ${name}: ${code ?? "unknown error"}.`);
   } finally {
     source.database.close();
     if (created) await rm(temporary, { force: true });
@@ -85,9 +83,7 @@ async function outputDirectory(path: string, name: string): Promise<string> {
   try {
     return await realpath(dirname(path));
   } catch (cause) {
-    throw new TablesError("write-failed", `Cannot write ${name}: its directory does not exist.`, {
-      cause,
-    });
+    throw causedBy(cause, "write-failed", `Cannot write ${name}: its directory does not exist.`);
   }
 }
 

@@ -2,7 +2,7 @@
 import { realpath, stat } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { type Database, identifier, literal, openDatabase } from "./duck.ts";
-import { TablesError } from "./errors.ts";
+import { causedBy, TablesError } from "./errors.ts";
 import { resolveLimits, type TableLimits } from "./limits.ts";
 import { type CsvDialect, scanCsv, scanJsonLines } from "./text.ts";
 
@@ -153,8 +153,8 @@ async function realFile(path: string, name: string): Promise<string> {
     if ((await stat(real)).isFile()) return real;
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "error";
-    const reason = code === "ENOENT" ? "there is no such file" : code;
-    throw new TablesError("not-found", `Cannot read ${name}: ${reason}.`, { cause });
+    const message = `Cannot read ${name}: ${code === "ENOENT" ? "there is no such file" : code}.`;
+    throw causedBy(cause, "not-found", message);
   }
   throw new TablesError("not-found", `Cannot read ${name}: it is not a regular file.`);
 }

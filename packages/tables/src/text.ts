@@ -6,7 +6,7 @@
  */
 import { createReadStream } from "node:fs";
 import { fromUtf8, throwIfAborted } from "@vivarium/core";
-import { TablesError } from "./errors.ts";
+import { causedBy, TablesError } from "./errors.ts";
 import type { TableLimits } from "./limits.ts";
 
 /** How a CSV file is written (RFC 4180 with another delimiter if wanted). */
@@ -173,7 +173,7 @@ function splitRecord(bytes: Uint8Array, dialect: CsvDialect, name: string): read
   try {
     text = fromUtf8(bytes);
   } catch (cause) {
-    throw new TablesError("malformed", `${name}, line 1: the text is not valid UTF-8.`, { cause });
+    throw causedBy(cause, "malformed", `${name}, line 1: the text is not valid UTF-8.`);
   }
   if (dialect.quote === "") return text.split(dialect.delimiter);
   const fields: string[] = [];
