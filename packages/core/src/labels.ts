@@ -12,6 +12,8 @@ export const labels = {
   binding: "vivarium/1 binding",
   /** Binding of a re-attestation. */
   rebinding: "vivarium/1 rebinding",
+  /** Digest of a whole handshake: channel id, context of the workload's keying material. */
+  session: "vivarium/1 session",
   /** TLS exporter label of the TLS client's evidence (RFC 5705, RFC 8446 section 7.5). */
   exporterClient: "EXPORTER-vivarium/1 client",
   /** TLS exporter label of the TLS server's evidence. */
