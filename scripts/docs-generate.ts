@@ -1,6 +1,6 @@
 /**
  * Runs every generator of files that are committed: each package's `scripts/generate*.ts`, then the
- * benchmark tables. With `--check` it fails if that changed anything, and leaves the changed files.
+ * benchmark tables and the example of the READMEs. With `--check` it fails if that changed anything, and leaves the changed files.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -28,6 +28,7 @@ const before = check ? snapshot() : new Map<string, string>();
 const generators = [
   ...globSync("packages", /^[^/]+\/scripts\/generate[\w-]*\.ts$/).map((name) => `packages/${name}`),
   "scripts/benchmark-table.ts",
+  "scripts/readme-example.ts",
 ];
 for (const generator of generators) {
   const { status } = spawnSync("node_modules/.bin/tsx", [generator], { stdio: "inherit" });
