@@ -45,6 +45,8 @@ export type FromWorker =
     }
   | { readonly type: "running" }
   | { readonly type: "draining" }
+  /** The last words of a process that ends by itself; a killed one has none. */
+  | { readonly type: "exiting" }
   | { readonly type: "evidence"; readonly id: number; readonly reportData: Uint8Array }
   | { readonly type: "event"; readonly value: Encodable }
   | {
@@ -71,6 +73,7 @@ export function readFromWorker(value: Encodable): FromWorker {
       };
     case "running":
     case "draining":
+    case "exiting":
       only(m);
       return { type: m["type"] };
     case "evidence":

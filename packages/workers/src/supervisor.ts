@@ -58,6 +58,7 @@ export class Supervisor {
   readonly #cancels: (() => void)[] = [];
   #state: WorkerState | "starting" = "starting";
   #greeted = false;
+  #exiting = false;
   #stopping = false;
   #failure: WorkersError | undefined;
   #openEvidence = 0;
@@ -192,7 +193,8 @@ export class Supervisor {
       this.#hello.resolve(message);
       return;
     }
-    if (this.#state === "starting" && message.type !== "failure" && message.type !== "log") {
+    const early: readonly string[] = ["failure", "log", "exiting", "draining"];
+    if (this.#state === "starting" && !early.includes(message.type)) {
       throw new WorkersError("protocol", `A message "${message.type}" came before the hello.`);
     }
     switch (message.type) {
@@ -201,6 +203,9 @@ export class Supervisor {
         return;
       case "draining":
         this.#draining();
+        return;
+      case "exiting":
+        this.#exiting = true;
         return;
       case "evidence":
         this.#admitEvidence();
@@ -222,6 +227,8 @@ export class Supervisor {
         this.#result.reject(error);
         return;
       }
+      default:
+        message satisfies never;
     }
   }
 
@@ -363,7 +370,9 @@ export class Supervisor {
     if (this.#stopping) {
       return new WorkersError("aborted", `The worker "${role}" was stopped (${how}).`, { exit });
     }
-    if (exit.signal !== null) {
+    // unshare may turn the signal that ended its child into exit code 1, so the code alone does not
+    // tell; a process that was killed did not say that it exits.
+    if (exit.signal !== null || !this.#exiting) {
       return new WorkersError(
         "killed",
         `The worker "${role}" was killed (${how}); out of memory, or by someone on this machine.`,

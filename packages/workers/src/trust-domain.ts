@@ -2,7 +2,7 @@
  * The inside of a trust domain: makes this process's keys, asks its launcher for a delegation and
  * for evidence, runs the workload's main function, drains on SIGTERM, and ends with its launcher.
  */
-import { fstatSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import { url as inspectorUrl } from "node:inspector";
 import { Socket } from "node:net";
 import { dirname, join } from "node:path";
@@ -20,7 +20,9 @@ import { createTlsIdentity, type TlsIdentity } from "@vivarium/channel";
 import {
   type Clock,
   type Crypto,
+  concat,
   type Encodable,
+  encode,
   equalBytes,
   fromErrorRecord,
   type Log,
@@ -30,6 +32,7 @@ import {
   systemRandom,
   throwIfAborted,
   toErrorRecord,
+  u32,
 } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { generateRecipient, type HpkeKey } from "@vivarium/seal";
@@ -114,6 +117,7 @@ function openDescriptor(): Socket {
 
 class Child {
   readonly #link: Link;
+  readonly #stream: Socket;
   readonly #main: (context: TrustDomain) => Promise<Encodable>;
   readonly #options: TrustDomainOptions;
   readonly #drain = new AbortController();
@@ -134,6 +138,7 @@ class Child {
     main: (context: TrustDomain) => Promise<Encodable>,
     options: TrustDomainOptions,
   ) {
+    this.#stream = stream;
     this.#main = main;
     this.#options = options;
     this.#link = openLink(stream, linkLimits, {
@@ -147,6 +152,7 @@ class Child {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => this.#beginDrain());
     }
+    process.on("exit", () => this.#lastWords());
     const fatal = (error: unknown) => void this.#finish(undefined, error);
     process.on("uncaughtException", fatal);
     process.on("unhandledRejection", fatal);
@@ -316,6 +322,17 @@ class Child {
     }
     await this.#link.flush();
     process.exit(result === undefined ? 1 : 0);
+  }
+
+  /** Written at once, for the event loop has stopped; not into the middle of another message. */
+  #lastWords(): void {
+    if (this.#stream.writableLength > 0) return;
+    try {
+      const body = encode({ type: "exiting" });
+      writeSync(linkDescriptor, concat(u32(body.length), body));
+    } catch {
+      // The launcher is gone.
+    }
   }
 
   #sendFailure(thrown: unknown): void {
