@@ -143,9 +143,8 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     if (!AttestationResult.is(peer) || this.#state === "closed") return;
     const { clock } = this.#parts.options;
     if (clock.now() >= peer.expiresAt) {
-      return this.#destroy(
-        new ChannelError("expired", "The peer's attestation result has expired."),
-      );
+      this.#destroy(new ChannelError("expired", "The peer's attestation result has expired."));
+      return;
     }
     // The wall clock was set back meanwhile: what has passed has passed.
     if (rearm)
@@ -252,13 +251,16 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     this.#lastHeard = this.#parts.options.clock.monotonic();
     switch (type) {
       case frameTypes.ping:
-        return this.#post(frame(frameTypes.pong));
+        this.#post(frame(frameTypes.pong));
+        return;
       case frameTypes.pong:
         return;
       case frameTypes.challenge:
-        return this.#reattestation.challenge(body);
+        this.#reattestation.challenge(body);
+        return;
       case frameTypes.proof:
-        return this.#reattestation.proof(body);
+        this.#reattestation.proof(body);
+        return;
       case frameTypes.goAway:
         if (this.#state === "open") {
           this.#state = "draining";
@@ -266,10 +268,12 @@ export class AttestedChannel implements Channel, FrameSink, Session {
         }
         return;
       case frameTypes.close:
-        return this.#finish(new ChannelError("closed", "The peer closed the channel."), "close");
+        this.#finish(new ChannelError("closed", "The peer closed the channel."), "close");
+        return;
       default:
         this.#requireFresh();
-        return this.#mux.frame(type, body);
+        this.#mux.frame(type, body);
+        return;
     }
   }
 
@@ -288,7 +292,8 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     this.#controlBytes += bytes;
     if (this.#controlBytes > this.#parts.limits.maxControlBytes + this.#parts.limits.maxCallBytes) {
       const message = "The peer does not read what it is sent.";
-      return this.#destroy(new ChannelError("limit-exceeded", message));
+      this.#destroy(new ChannelError("limit-exceeded", message));
+      return;
     }
     this.#parts.transport.send(parts).then(
       () => {

@@ -9,7 +9,8 @@ export function steadyClock(clock: Clock): Clock {
   return {
     now() {
       // A stopped wall clock would keep expired results alive for as long as the host likes.
-      floor = Math.max(floor, clock.now(), start + (clock.monotonic() - monotonicStart));
+      const passed = Math.floor(clock.monotonic() - monotonicStart);
+      floor = Math.max(floor, clock.now(), start + passed);
       return floor;
     },
     monotonic: () => clock.monotonic(),

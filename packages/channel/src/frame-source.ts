@@ -47,7 +47,10 @@ export class FrameSource implements TransportConsumer {
   }
 
   end(error?: Error): void {
-    if (this.#sink !== undefined) return this.#sink.end(error);
+    if (this.#sink !== undefined) {
+      this.#sink.end(error);
+      return;
+    }
     this.#ended = { error };
     this.#wake?.();
   }

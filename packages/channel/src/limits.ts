@@ -55,7 +55,7 @@ export const defaultChannelLimits: ChannelLimits = {
   maxConcurrentHandshakes: 128,
   maxClockSkewMs: 60_000,
   maxCallBytes: 4 * 1024 * 1024,
-  maxStreamMessageBytes: 2 * 1024 * 1024,
+  maxStreamMessageBytes: 1024 * 1024,
   streamWindowBytes: 4 * 1024 * 1024,
   maxConcurrentCalls: 256,
   maxConcurrentStreams: 64,

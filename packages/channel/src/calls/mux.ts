@@ -176,7 +176,10 @@ export class Mux implements Wire {
     const [a, b, c, d] = body as unknown as [number, number, number, number];
     const id = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
     const payload = body.subarray(4);
-    if (type === frameTypes.open) return this.#open(id, payload);
+    if (type === frameTypes.open) {
+      this.#open(id, payload);
+      return;
+    }
     const exchange = this.#exchanges.get(id);
     if (exchange === undefined) {
       // Frames of an exchange that ended on our side were on their way; all else is an invention.
@@ -188,19 +191,25 @@ export class Mux implements Wire {
     }
     switch (type) {
       case frameTypes.data:
-        return exchange.data(ownPayload(payload));
+        exchange.data(ownPayload(payload));
+        return;
       case frameTypes.end:
-        return exchange.end();
+        exchange.end();
+        return;
       case frameTypes.response:
-        return exchange.response(payload);
+        exchange.response(payload);
+        return;
       case frameTypes.error:
-        return exchange.error(payload);
+        exchange.error(payload);
+        return;
       case frameTypes.cancel:
-        return exchange.cancel();
+        exchange.cancel();
+        return;
       case frameTypes.credit: {
         if (payload.length !== 4) throw new ChannelError("protocol", "Credit has four bytes.");
         const [e, f, g, h] = payload as unknown as [number, number, number, number];
-        return exchange.credit(((e << 24) | (f << 16) | (g << 8) | h) >>> 0);
+        exchange.credit(((e << 24) | (f << 16) | (g << 8) | h) >>> 0);
+        return;
       }
       default:
         throw new ChannelError("protocol", `Frame type ${type} is not of a call.`);

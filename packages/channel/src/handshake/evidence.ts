@@ -7,7 +7,7 @@ import {
   encodeEvidence,
   type Statement,
 } from "@vivarium/attestation";
-import { ChannelError } from "../errors.ts";
+import { ChannelError, refusal } from "../errors.ts";
 import type { Verifying } from "../options.ts";
 import type { ProvenIdentity } from "./identity.ts";
 
@@ -42,10 +42,7 @@ export async function appraiseEvidence(
   try {
     evidence = decodeEvidence(bytes);
   } catch (cause) {
-    throw new ChannelError("refused", "The peer's evidence is malformed.", {
-      cause,
-      findings: [{ rule: "evidence.form", ok: false, expected: "evidence", actual: "malformed" }],
-    });
+    throw refusal("evidence.form", "well-formed evidence", "malformed bytes", cause);
   }
   const { collateral = {} } = verifying;
   const appraisal = await verifying.appraiser.appraise({

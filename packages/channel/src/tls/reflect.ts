@@ -12,7 +12,7 @@ export async function withReflectMetadata<T>(load: () => Promise<T>): Promise<T>
   // One at a time: the second must not take the first one's loan for the application's own.
   while (loading !== undefined) await loading;
   const reflect = Reflect as typeof Reflect & Record<string, unknown>;
-  if (reflect["getMetadata"] !== undefined) return await load();
+  if ("getMetadata" in reflect) return await load();
   const store: Metadata = new Map();
   const get = (key: unknown, target: unknown): unknown => store.get(target)?.get(key);
   const lent: Record<string, unknown> = {
