@@ -18,7 +18,7 @@ export type Encodable =
   | readonly Encodable[]
   | { readonly [key: string]: Encodable };
 
-const options = { useRecords: false, moreTypes: false, mapsAsObjects: true, int64AsType: "auto" };
+const options = { useRecords: false, moreTypes: false, mapsAsObjects: true, int64AsType: "bigint" };
 const packr = new Packr(options as ConstructorParameters<typeof Packr>[0]);
 const unpackr = new Unpackr(options as ConstructorParameters<typeof Unpackr>[0]);
 
@@ -45,7 +45,7 @@ export function decode(bytes: Uint8Array, limits: DecodeLimits = defaultDecodeLi
   } catch (cause) {
     throw new CoreError("malformed", "Message is not valid MessagePack.", { cause });
   }
-  return withoutBuffers(value);
+  return plain(value);
 }
 
 const maxEncodeDepth = 64;
@@ -88,16 +88,23 @@ function requireEncodable(value: unknown, depth: number): void {
   throw new CoreError("invalid-argument", `A value of type ${typeof value} cannot be encoded.`);
 }
 
-/** Node's msgpackr gives `Buffer`s, some of them views of the input, which its owner may reuse. */
-function withoutBuffers(value: unknown): Encodable {
+/**
+ * Node's msgpackr gives `Buffer`s, some of them views of the input, which its owner may reuse; and
+ * its own choice between number and bigint takes 2^53 for safe.
+ */
+function plain(value: unknown): Encodable {
+  if (typeof value === "bigint") {
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+  }
   if (value instanceof Uint8Array) return new Uint8Array(value);
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = withoutBuffers(value[i]);
+    for (let i = 0; i < value.length; i++) value[i] = plain(value[i]);
     return value as Encodable[];
   }
   if (value !== null && typeof value === "object") {
     const record = value as Record<string, unknown>;
-    for (const key of Object.keys(record)) record[key] = withoutBuffers(record[key]);
+    for (const key of Object.keys(record)) record[key] = plain(record[key]);
     return record as { [key: string]: Encodable };
   }
   return value as Encodable;

@@ -5,9 +5,6 @@
 import { equalBytes } from "@vivarium/core";
 import { SealError } from "./errors.ts";
 
-/** Read by `util.inspect` and `console.log`; named so to need no `node:util`. */
-const inspect: unique symbol = Symbol.for("nodejs.util.inspect.custom");
-
 /** Where secrets come from: a file, a key broker, Vault. Implemented by the layers above. */
 export interface SecretSource {
   /** The caller closes what it gets. */
@@ -17,6 +14,13 @@ export interface SecretSource {
 /** Bytes that print as `[secret]` and are zeroed on close. */
 export class Secret implements Disposable {
   #bytes: Uint8Array<ArrayBuffer> | undefined;
+
+  static {
+    // What `console.log` and `util.inspect` show.
+    Object.defineProperty(Secret.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value: () => "[secret]",
+    });
+  }
 
   /** Takes a copy; zero your own. @param bytes 1 byte to 1 MiB. */
   constructor(bytes: Uint8Array) {
@@ -52,11 +56,6 @@ export class Secret implements Disposable {
   }
 
   toJSON(): string {
-    return "[secret]";
-  }
-
-  /** What `console.log` and `util.inspect` show. */
-  [inspect](): string {
     return "[secret]";
   }
 }
