@@ -6,7 +6,9 @@ import { CoreError } from "../src/errors.ts";
 import { defaultDecodeLimits, unauthenticatedDecodeLimits } from "../src/limits.ts";
 import { scan } from "../src/scan.ts";
 
-const text = fc.string({ unit: "grapheme", maxLength: 40 }).filter((s) => s.isWellFormed());
+const text = fc
+  .string({ unit: "grapheme", maxLength: 40 })
+  .filter((s) => !/\p{Surrogate}/u.test(s));
 const key = text.filter((s) => s !== "__proto__");
 const value = fc.letrec<{ value: Encodable }>((tie) => ({
   value: fc.oneof(
@@ -122,7 +124,7 @@ describe("scan against msgpackr", () => {
   });
 
   test("what it accepts, msgpackr reads to the end", () => {
-    const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" });
+    const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "bigint" });
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 24 }), (bytes) => {
         if (refusal(() => scan(bytes, defaultDecodeLimits)) === "accepted") {

@@ -24,7 +24,7 @@ const frame = (dtype: number, shape: number[], data: number): Uint8Array => {
   const view = new DataView(out.buffer);
   out[0] = dtype;
   out[1] = shape.length;
-  shape.forEach((n, i) => view.setUint32(4 + 4 * i, n, true));
+  for (const [i, n] of shape.entries()) view.setUint32(4 + 4 * i, n, true);
   return out;
 };
 const code = (name: string) => expect.objectContaining({ code: name });

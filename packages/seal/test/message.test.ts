@@ -1,12 +1,24 @@
-import { fromHex, labels, lengthPrefixed, manualClock, systemRandom, toHex, u64, utf8 } from "@vivarium/core";
+import type { Signer } from "@vivarium/core";
+import {
+  defaultDecodeLimits,
+  fromHex,
+  labels,
+  lengthPrefixed,
+  manualClock,
+  systemRandom,
+  toHex,
+  u64,
+  utf8,
+} from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
+// Not exported by the package: outside tests only its appraiser may make a result.
+import { constructResult } from "../../attestation/dist/result.js";
 import { decodeCanonical, encodeCanonical } from "../src/canonical.ts";
 import { generateRecipient, type HpkeKem, type HpkeKey, suiteOf } from "../src/hpke.ts";
 import { type OpenMessageOptions, openMessage, sealMessage } from "../src/message.ts";
+import { receiptParty } from "../src/receipt.ts";
 import { createReplayGuard } from "../src/replay.ts";
-import { defaultDecodeLimits } from "@vivarium/core";
-import type { Signer } from "@vivarium/core";
 
 const crypto = nodeCrypto();
 const clock = manualClock(1_800_000_000_000);
@@ -147,7 +159,9 @@ describe.each<HpkeKem>(["X25519", "P-256"])("%s", (kem) => {
     const value = decodeCanonical("m", await seal(signer), defaultDecodeLimits) as object;
     const stripped = encodeCanonical({ ...value, signature: new Uint8Array(0) });
     const from = { signing: signer.publicKey, algorithm: "EdDSA" as const };
-    await expect(openMessage(stripped, { ...fresh(), from })).rejects.toThrow(code("not-authentic"));
+    await expect(openMessage(stripped, { ...fresh(), from })).rejects.toThrow(
+      code("not-authentic"),
+    );
   });
 });
 
@@ -156,7 +170,9 @@ test("look-alikes of results and keys are refused", async () => {
   const signer = await crypto.generateSigner("EdDSA");
   const fake = { keys: { hpke: recipient.publicKey }, expiresAt: Number.MAX_SAFE_INTEGER };
   const options = { from: signer, info, aad, plaintext, clock, random };
-  await expect(sealMessage({ ...options, to: fake as never })).rejects.toThrow(code("not-a-result"));
+  await expect(sealMessage({ ...options, to: fake as never })).rejects.toThrow(
+    code("not-a-result"),
+  );
   await expect(
     sealMessage({ ...options, to: { kem: "X25519", publicKey: new Uint8Array(31) } }),
   ).rejects.toThrow(code("invalid-argument"));
@@ -195,5 +211,43 @@ describe("replay guard", () => {
     expect(() => guard.accept(sender, id(1), 10_000_100)).toThrow(code("replayed"));
     time.advance(100);
     guard.accept(sender, id(1), time.now());
+  });
+});
+
+describe("to and from a verified statement", () => {
+  test("uses the keys of the result, and only while it is valid", async () => {
+    const [recipient, signer] = [await generateRecipient(), await crypto.generateSigner("ES256")];
+    const none = new Uint8Array(0);
+    const resultFor = (hpke: Uint8Array, signing: Uint8Array) =>
+      constructResult({
+        tee: "simulated",
+        isolation: "simulated",
+        binding: "session",
+        role: "sender",
+        identity: "sha256:00",
+        claims: {},
+        measurements: {},
+        tcb: { status: "UpToDate", advisories: [] },
+        findings: [],
+        policyDigest: "",
+        evidenceDigest: "",
+        statementDigest: "",
+        keys: { tls: none, signing, hpke, receipt: none },
+        issuedAt: time.now(),
+        expiresAt: time.now() + 1000,
+      });
+    const time = manualClock(5_000_000);
+    const to = resultFor(recipient.publicKey, none);
+    const from = resultFor(none, signer.publicKey);
+    const sealing = { to, from: signer, info, aad, plaintext, clock: time, random };
+    const message = await sealMessage(sealing);
+    const replay = createReplayGuard({ clock: time });
+    const opening = { recipient, from, info, aad, crypto, clock: time, replay };
+    expect((await openMessage(message, opening)).plaintext).toEqual(plaintext);
+    expect(receiptParty(to)).toMatchObject({ role: "sender", isolation: "simulated" });
+    const second = await sealMessage(sealing);
+    time.advance(1000);
+    await expect(sealMessage(sealing)).rejects.toThrow(code("expired"));
+    await expect(openMessage(second, opening)).rejects.toThrow(code("expired"));
   });
 });

@@ -1,5 +1,5 @@
 import { createDelegation, fingerprint } from "@vivarium/attestation";
-import { type Encodable, type Signer, utf8 } from "@vivarium/core";
+import { defaultDecodeLimits, type Encodable, type Signer, utf8 } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { webCrypto } from "@vivarium/core/web";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -11,7 +11,6 @@ import {
   signReceipt,
   verifyReceipt,
 } from "../src/receipt.ts";
-import { defaultDecodeLimits } from "@vivarium/core";
 
 const crypto = nodeCrypto();
 const issuedAt = 1_800_000_000_000;
@@ -120,7 +119,9 @@ describe("a receipt", () => {
       await expect(verifyReceipt(forged, { crypto, identities })).rejects.toThrow(/not endorsed/);
     }
     const padded = await signReceipt(content, worker, delegation, endorsement);
-    await expect(verifyReceipt(padded, { crypto, identities })).rejects.toThrow(code("not-genuine"));
+    await expect(verifyReceipt(padded, { crypto, identities })).rejects.toThrow(
+      code("not-genuine"),
+    );
   });
 
   test("outside the delegation's lifetime is refused", async () => {
@@ -145,13 +146,17 @@ describe("a receipt", () => {
     const bytes = await signReceipt(content, worker, delegation);
     const outer = reopen(bytes);
     const { key: _, ...missing } = outer;
-    const inner = reopen(outer["payload"] as Uint8Array);
+    const { payload } = outer;
+    const inner = reopen(payload as Uint8Array);
     const bad = [
       { ...outer, extra: 1 },
       missing,
       { ...outer, payload: encodeCanonical({ ...inner, v: 2 }) },
       { ...outer, payload: encodeCanonical({ ...inner, more: 1 }) },
-      { ...outer, payload: encodeCanonical({ ...inner, commitments: { input: new Uint8Array(31) } }) },
+      {
+        ...outer,
+        payload: encodeCanonical({ ...inner, commitments: { input: new Uint8Array(31) } }),
+      },
       { ...outer, payload: encodeCanonical({ ...inner, commitments: [] }) },
       { ...outer, payload: encodeCanonical({ ...inner, parties: Array(65).fill(party) }) },
       { ...outer, payload: encodeCanonical({ ...inner, parties: [{ ...party, tee: 1 }] }) },
@@ -159,7 +164,9 @@ describe("a receipt", () => {
     ];
     for (const value of bad) {
       const encoded = encodeCanonical(value as Encodable);
-      await expect(verifyReceipt(encoded, { crypto, identities })).rejects.toThrow(code("malformed"));
+      await expect(verifyReceipt(encoded, { crypto, identities })).rejects.toThrow(
+        code("malformed"),
+      );
     }
   });
 

@@ -76,7 +76,10 @@ describe("secretKeyWrapper", () => {
     }
     await expect(wrapper.unwrap(wrapped, new Uint8Array([2]))).rejects.toThrow(wrong);
     await expect(wrapper.unwrap(wrapped.subarray(0, 40), context)).rejects.toThrow(wrong);
-    for (const [name, fill] of [["b", 1], ["a", 2]] as const) {
+    for (const [name, fill] of [
+      ["b", 1],
+      ["a", 2],
+    ] as const) {
       const other = secretKeyWrapper(name, new Secret(new Uint8Array(32).fill(fill)));
       await expect(other.unwrap(wrapped, context)).rejects.toThrow(wrong);
     }
