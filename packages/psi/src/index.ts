@@ -1,1 +1,14 @@
-export {};
+/** Private set intersection between two attested workers. */
+export type { PsiConfig, PsiKeyColumn, PsiKeys, PsiRole } from "./config.ts";
+export { configDigest } from "./config.ts";
+export type { PsiErrorCode } from "./errors.ts";
+export { PsiError, psiErrorClass, psiErrorCodes } from "./errors.ts";
+export type { Executor, PoolExecutorOptions, TaskPool } from "./executor.ts";
+export { inlineExecutor, poolExecutor } from "./executor.ts";
+export type { PsiBatch } from "./input.ts";
+export { psiLimits } from "./limits.ts";
+export type { PsiOptions, PsiResult } from "./options.ts";
+export type { PsiPhase, PsiProgress } from "./progress.ts";
+export { runRole } from "./run.ts";
+export type { Link } from "./session.ts";
+export { psiTasks } from "./tasks.ts";

@@ -1,0 +1,113 @@
+/** What both parties must agree on, compared field by field before any item moves. */
+import { createHash } from "node:crypto";
+import { labels, lengthPrefixed } from "@vivarium/core";
+import { PsiError } from "./errors.ts";
+import { psiLimits } from "./limits.ts";
+
+export type PsiRole = "receiver" | "sender";
+
+/** One key column as both parties name it. */
+export interface PsiKeyColumn {
+  readonly name: string;
+  /** Canonical names of the normalisers with their versions, from left to right. */
+  readonly normalise: readonly string[];
+}
+
+/** The same shape as `describeKeys` of `@vivarium/tables` gives. */
+export interface PsiKeys {
+  /** Name and version of the encoding of a key to bytes. */
+  readonly encoding: string;
+  readonly columns: readonly PsiKeyColumn[];
+}
+
+export interface PsiConfig {
+  /** What is learned: which items are common, or only how many. */
+  readonly mode: "intersection" | "cardinality";
+  /** Who learns it. */
+  readonly resultTo: "receiver" | "both";
+  readonly keys: PsiKeys;
+  /** Distinct items either side may bring at most, 1 to 100,000,000. */
+  readonly maxItems: number;
+  /** Distinct items either side must bring at least: a set of one item is a question about it. */
+  readonly minItems: number;
+}
+
+/** Field paths and values, in a fixed order: the canonical form of a configuration. */
+export type ConfigFields = readonly (readonly [path: string, value: string])[];
+
+/** @throws PsiError `invalid-argument` naming the field. */
+export function configFields(config: PsiConfig): ConfigFields {
+  requireOneOf("mode", config.mode, ["intersection", "cardinality"]);
+  requireOneOf("resultTo", config.resultTo, ["receiver", "both"]);
+  requireCount("maxItems", config.maxItems, 1, psiLimits.maxItems);
+  requireCount("minItems", config.minItems, 0, config.maxItems);
+  requireName("keys.encoding", config.keys.encoding);
+  requireCount("keys.columns", config.keys.columns.length, 1, psiLimits.maxKeyColumns);
+  const fields: [string, string][] = [
+    ["mode", config.mode],
+    ["resultTo", config.resultTo],
+    ["maxItems", String(config.maxItems)],
+    ["minItems", String(config.minItems)],
+    ["keys.encoding", config.keys.encoding],
+    ["keys.columns", String(config.keys.columns.length)],
+  ];
+  for (const [i, column] of config.keys.columns.entries()) {
+    const path = `keys.columns[${i}]`;
+    requireName(`${path}.name`, column.name);
+    requireCount(`${path}.normalise`, column.normalise.length, 0, psiLimits.maxKeyColumns);
+    for (const name of column.normalise) requireName(`${path}.normalise`, name);
+    fields.push([`${path}.name`, column.name]);
+    fields.push([`${path}.normalise`, column.normalise.join(" → ") || "none"]);
+  }
+  return fields;
+}
+
+/** SHA-256 of the canonical form. */
+export function configDigest(config: PsiConfig): Uint8Array<ArrayBuffer> {
+  const parts = configFields(config).flat();
+  const framed = lengthPrefixed(labels.config, "psi", ...parts);
+  return new Uint8Array(createHash("sha256").update(framed).digest());
+}
+
+/** @throws PsiError `config-mismatch` that names every field that differs, with both values. */
+export function requireSameConfig(own: ConfigFields, peer: ConfigFields): void {
+  const ours = new Map(own);
+  const theirs = new Map(peer);
+  const differences: string[] = [];
+  for (const path of new Set([...ours.keys(), ...theirs.keys()])) {
+    const [mine, other] = [ours.get(path), theirs.get(path)];
+    if (mine !== other) {
+      differences.push(`${shown(path)}: ${shown(mine)} here, ${shown(other)} at the peer`);
+    }
+  }
+  if (differences.length > 0 || own.length !== peer.length) {
+    throw new PsiError(
+      "config-mismatch",
+      `The configurations differ. ${differences.join("; ")}. Agree on one and run again.`,
+    );
+  }
+}
+
+/** A peer's text, bounded and without control characters, so that it cannot forge log lines. */
+function shown(text: string | undefined): string {
+  return text === undefined ? "absent" : JSON.stringify(text.slice(0, 100));
+}
+
+function requireOneOf(field: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) {
+    throw new PsiError("invalid-argument", `${field} must be one of ${allowed.join(", ")}.`);
+  }
+}
+
+function requireCount(field: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new PsiError("invalid-argument", `${field} must be ${min} to ${max}.`);
+  }
+}
+
+function requireName(field: string, value: string): void {
+  // One text per value: "→" and spaces join normalisers above.
+  if (value.length === 0 || value.length > psiLimits.maxNameChars || value.includes("→")) {
+    throw new PsiError("invalid-argument", `${field} must have 1 to 256 characters, without "→".`);
+  }
+}

@@ -1,0 +1,78 @@
+/** Options of a run, and its result. */
+import { type Clock, type Random, systemClock, systemRandom } from "@vivarium/core";
+import type { PsiConfig } from "./config.ts";
+import { PsiError } from "./errors.ts";
+import { type Executor, inlineExecutor } from "./executor.ts";
+import type { PsiBatch } from "./input.ts";
+import { psiLimits } from "./limits.ts";
+import type { PsiProgress } from "./progress.ts";
+
+export interface PsiOptions {
+  readonly config: PsiConfig;
+  /** The own keys; read once. */
+  readonly input: AsyncIterable<PsiBatch>;
+  /** Keys in the input, for progress only. */
+  readonly inputKeys?: number;
+  /** Which rows stand for an item that occurs more than once. Default `all`. */
+  readonly duplicates?: "all" | "first";
+  /** Default: in this thread. */
+  readonly executor?: Executor;
+  /** Cancels the run on both sides. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: PsiProgress) => void;
+  /** Longest silence of the peer in milliseconds. Default 900,000: it may have a large table to read. */
+  readonly idleTimeoutMs?: number;
+  readonly random?: Random;
+  readonly clock?: Clock;
+}
+
+export interface PsiResult {
+  readonly role: "receiver" | "sender";
+  readonly mode: "intersection" | "cardinality";
+  readonly resultTo: "receiver" | "both";
+  /** Items in common; absent where this side is not to know. */
+  readonly matches: number | undefined;
+  /** Rising row numbers of the own rows in common; only of intersections that this side is to know. */
+  readonly rows: Uint32Array<ArrayBuffer> | undefined;
+  /** Keys read, duplicates included. */
+  readonly keys: number;
+  /** Distinct own items. */
+  readonly items: number;
+  /** Distinct items of the peer. */
+  readonly peerItems: number;
+  /** Protocol bytes, without the channel's own. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Milliseconds from the beginning of each phase to the end of the run. */
+  readonly timings: Readonly<Record<string, number>>;
+  /** SHA-256 each. Equal on both sides: session, configuration, transcript. */
+  readonly session: Uint8Array<ArrayBuffer>;
+  readonly configDigest: Uint8Array<ArrayBuffer>;
+  readonly transcript: Uint8Array<ArrayBuffer>;
+  /** Digest of the own keys in order. Private: of a guessable set it is as good as the set. */
+  readonly inputDigest: Uint8Array<ArrayBuffer>;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedOptions extends PsiOptions {
+  readonly duplicates: "all" | "first";
+  readonly executor: Executor;
+  readonly idleTimeoutMs: number;
+  readonly random: Random;
+  readonly clock: Clock;
+}
+
+export function resolveOptions(options: PsiOptions): ResolvedOptions {
+  const idleTimeoutMs = options.idleTimeoutMs ?? psiLimits.idleTimeoutMs;
+  if (!(idleTimeoutMs > 0)) {
+    throw new PsiError("invalid-argument", "idleTimeoutMs must be positive.");
+  }
+  return {
+    ...options,
+    duplicates: options.duplicates ?? "all",
+    executor: options.executor ?? inlineExecutor(),
+    idleTimeoutMs,
+    random: options.random ?? systemRandom(),
+    clock: options.clock ?? systemClock(),
+  };
+}

@@ -1,0 +1,165 @@
+/** The rounds that both roles share: own items to masked points, the peer's points to tags. */
+
+import type { ScalarKey } from "@vivarium/curve25519";
+import { Curve25519Error, pointBytes, requireHonestPoints } from "@vivarium/curve25519";
+import { DistinctPoints } from "./dedup.ts";
+import { PsiError } from "./errors.ts";
+import { mapInOrder } from "./executor.ts";
+import { cutBatches, InputDigest } from "./input.ts";
+import { psiLimits } from "./limits.ts";
+import { requireDistinctPoints } from "./match.ts";
+import type { ResolvedOptions } from "./options.ts";
+import type { ProgressMeter } from "./progress.ts";
+import type { FrameType, Session } from "./session.ts";
+import { gather } from "./shuffle.ts";
+
+/** What a run holds on to. */
+export interface Run {
+  readonly session: Session;
+  readonly options: ResolvedOptions;
+  readonly meter: ProgressMeter;
+  /** Session id. */
+  readonly id: Uint8Array<ArrayBuffer>;
+  /** Fresh for this session; never meets a point of another. */
+  readonly scalar: ScalarKey;
+}
+
+/** Reads and hashes the own items. */
+export async function hashInput(
+  run: Omit<Run, "scalar">,
+): Promise<{ readonly own: DistinctPoints; readonly digest: Uint8Array<ArrayBuffer> }> {
+  const { options, meter, session, id } = run;
+  const own = new DistinctPoints(options.config.maxItems, options.random);
+  const digest = new InputDigest();
+  meter.begin("hash", options.inputKeys);
+  const hashed = mapInOrder(
+    cutBatches(options.input),
+    options.executor.parallelism,
+    async (batch) => {
+      digest.add(batch);
+      const points = await options.executor.hash(batch.bytes, batch.offsets, id);
+      return { points, rows: batch.rows };
+    },
+  );
+  await consume(session, hashed, ({ points, rows }) => {
+    own.add(points, rows);
+    meter.add("hash", rows.length, options.inputKeys);
+  });
+  return { own, digest: digest.digest() };
+}
+
+/** Masks the own distinct points in the given order and sends them as they are ready. */
+export async function sendMasked(run: Run, points: Uint8Array, order: Uint32Array): Promise<void> {
+  const { executor } = run.options;
+  const n = order.length;
+  run.meter.begin("mask", n);
+  const masked = mapInOrder(ranges(n), executor.parallelism, ([from, to]) =>
+    executor.multiply(run.scalar, gather(points, pointBytes, order.subarray(from, to))),
+  );
+  await consume(run.session, masked, async (batch) => {
+    await run.session.send("points", batch);
+    run.meter.add("mask", batch.length / pointBytes, n);
+  });
+}
+
+/** Takes all of the peer's points and refuses any that an honest peer could not have sent. */
+export async function receivePoints(run: Run, n: number): Promise<Uint8Array<ArrayBuffer>> {
+  run.meter.begin("receive", n);
+  const points = await receiveRecords(run, "points", n, pointBytes, (frame, first) => {
+    try {
+      requireHonestPoints(frame);
+    } catch (cause) {
+      throw invalidPoint(first, frame.length / pointBytes, cause);
+    }
+    run.meter.add("receive", frame.length / pointBytes, n);
+  });
+  requireDistinctPoints(points, pointBytes, run.options.random);
+  return points;
+}
+
+function invalidPoint(first: number, count: number, cause: unknown): PsiError {
+  const code = cause instanceof Curve25519Error ? cause.code : "malformed";
+  const where = `among points ${first} to ${first + count - 1}`;
+  return new PsiError("invalid-point", `The peer sent a ${code} point ${where}.`, { cause });
+}
+
+/** Tags of the peer's points under the own scalar, handed on in order. */
+export async function evaluate(
+  run: Run,
+  points: Uint8Array,
+  width: number,
+  take: (tags: Uint8Array, first: number) => Promise<void> | void,
+): Promise<void> {
+  const { executor } = run.options;
+  const n = points.length / pointBytes;
+  run.meter.begin("evaluate", n);
+  const tags = mapInOrder(ranges(n), executor.parallelism, ([from, to]) =>
+    executor.evaluate(run.scalar, points.slice(from * pointBytes, to * pointBytes), run.id, width),
+  );
+  let first = 0;
+  await consume(run.session, tags, async (batch) => {
+    await take(batch, first);
+    first += batch.length / width;
+    run.meter.add("evaluate", batch.length / width, n);
+  });
+}
+
+/** Exactly n records: every frame is full but the last, so a lost or extra one cannot go unseen. */
+export async function receiveRecords(
+  run: Run,
+  type: FrameType,
+  n: number,
+  width: number,
+  check: (frame: Uint8Array, first: number) => void = () => undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const records = new Uint8Array(n * width);
+  for (const [from, to] of ranges(n)) {
+    const frame = await run.session.receive(type, (to - from) * width);
+    if (frame.length !== (to - from) * width) {
+      throw new PsiError("protocol", `A ${type} frame has not the ${to - from} entries agreed on.`);
+    }
+    check(frame, from);
+    records.set(frame, from * width);
+  }
+  return records;
+}
+
+/** Sends records in full frames. */
+export async function sendRecords(
+  run: Run,
+  type: FrameType,
+  records: Uint8Array,
+  width: number,
+): Promise<void> {
+  for (const [from, to] of ranges(records.length / width)) {
+    await run.session.send(type, records.subarray(from * width, to * width));
+  }
+}
+
+/** Batches of positions. */
+export function* ranges(
+  n: number,
+  size: number = psiLimits.batchItems,
+): Generator<readonly [from: number, to: number]> {
+  for (let from = 0; from < n; from += size) yield [from, Math.min(n, from + size)];
+}
+
+/** Takes results until the session fails; a source that hangs then cannot hold the run up. */
+async function consume<T>(
+  session: Session,
+  source: AsyncIterable<T>,
+  take: (value: T) => Promise<void> | void,
+): Promise<void> {
+  let failed = false;
+  const work = (async () => {
+    for await (const value of source) {
+      if (failed) return;
+      await take(value);
+    }
+  })();
+  try {
+    await session.guard(work);
+  } finally {
+    failed = true;
+  }
+}
