@@ -157,7 +157,8 @@ class Port implements StreamPort {
 
   #receive(message: unknown): void {
     const read = readMessage(message);
-    if (read === undefined || this.#ended !== undefined) {
+    // After its end the other side still reads, and says so with credit; it sends no more.
+    if (read === undefined || (this.#ended !== undefined && read.kind !== "credit")) {
       this.close();
       return;
     }

@@ -61,8 +61,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
     requireWithin("Manifest bytes", bytes.length, manifestLimits.maxManifestBytes);
     document = JSON.parse(fromUtf8(bytes));
   } catch (cause) {
-    const reason = cause instanceof CoreError ? cause.message : "It is not JSON.";
-    throw new WorkersError("invalid-manifest", `Cannot read the manifest. ${reason}`, { cause });
+    throw refuse(cause instanceof CoreError ? cause.message : "it is not JSON", cause);
   }
   const manifest = requireManifest(document);
   const canonical = encodeManifest(manifest);
@@ -128,6 +127,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function refuse(reason: string): WorkersError {
-  return new WorkersError("invalid-manifest", `The manifest is refused: ${reason}.`);
+function refuse(reason: string, cause?: unknown): WorkersError {
+  return new WorkersError("invalid-manifest", `The manifest is refused: ${reason}.`, { cause });
 }

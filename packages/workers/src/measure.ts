@@ -56,9 +56,7 @@ async function openRegular(path: string): Promise<FileHandle> {
     // A link could be pointed elsewhere; a FIFO would hang the launcher.
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (cause) {
-    throw new WorkersError("invalid-manifest", `Cannot open ${path}; build the bundle again.`, {
-      cause,
-    });
+    throw unreadable(path, cause);
   }
   const stat = await file.stat();
   if (!stat.isFile()) {
@@ -66,6 +64,12 @@ async function openRegular(path: string): Promise<FileHandle> {
     throw new WorkersError("invalid-manifest", `${path} is not a regular file.`);
   }
   return file;
+}
+
+function unreadable(path: string, cause: unknown): WorkersError {
+  return new WorkersError("invalid-manifest", `Cannot open ${path}; build the bundle again.`, {
+    cause,
+  });
 }
 
 async function pump(

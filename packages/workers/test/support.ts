@@ -23,7 +23,7 @@ export function buildFixture(outdir: string = freshDirectory()): Promise<Bundle>
   return buildBundle({
     name: "fixture",
     entry: fixture("main.ts"),
-    tasks: fixture("tasks.ts"),
+    tasks: fixture("tasks.mjs"),
     outdir,
   });
 }
