@@ -19,6 +19,7 @@ import {
   type Log,
   toErrorRecord,
 } from "@vivarium/core";
+import { deferred } from "./deferred.ts";
 import { type Exit, WorkersError, workersErrorClass } from "./errors.ts";
 import type { WorkerIsolation } from "./isolation.ts";
 import type { LaunchOptions, ResolvedLimits, Worker, WorkerState } from "./launch.ts";
@@ -400,20 +401,4 @@ function innermostPid(pid: number, isolation: WorkerIsolation): number {
   } catch {
     return pid;
   }
-}
-
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: Error): void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: Error) => void = () => {};
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
 }

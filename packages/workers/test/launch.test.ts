@@ -11,7 +11,7 @@ import {
   verifyDelegation,
 } from "@vivarium/attestation";
 import { simulatedVerifier } from "@vivarium/attestation/simulated";
-import { systemClock, toHex } from "@vivarium/core";
+import { type Clock, systemClock, toHex } from "@vivarium/core";
 import type { Bundle } from "@vivarium/workers/bundle";
 import { beforeAll, describe, expect, test } from "vitest";
 import { copyBundle } from "../src/measure.ts";
