@@ -223,6 +223,36 @@ describe("evidence and delegation through the launcher", () => {
   );
 
   test(
+    "the delegation is renewed in-band, for the same key",
+    async () => {
+      const delegationMs = 60_000;
+      const system = systemClock();
+      // Half of the delegation's life passes at once; the wall clock moves with it.
+      let moved = 0;
+      const clock: Clock = {
+        now: () => system.now() + moved,
+        monotonic: () => system.monotonic(),
+        after: (ms, run) =>
+          ms === delegationMs / 2 && moved === 0
+            ? system.after(50, () => {
+                moved = ms;
+                run();
+              })
+            : system.after(ms, run),
+      };
+      const options = { clock, delegationMs };
+      const { worker } = await start(bundle.directory, keys, { action: "renewal" }, options);
+      const result = (await worker.result) as { first: Uint8Array; second: Uint8Array };
+      const first = await verifyDelegation(crypto, result.first, Date.now());
+      const second = await verifyDelegation(crypto, result.second, Date.now() + moved);
+      expect(second.notAfter).toBeGreaterThan(first.notAfter);
+      expect(toHex(second.worker)).toBe(toHex(worker.statement.keys.signing));
+      expect(second.fingerprint).toBe(first.fingerprint);
+    },
+    timeout,
+  );
+
+  test(
     "a process that floods its launcher with requests is killed",
     async () => {
       const { worker } = await start(bundle.directory, keys, { action: "evidence-flood" });
