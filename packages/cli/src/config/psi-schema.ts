@@ -1,0 +1,142 @@
+/** The schema of a `psi run` configuration. */
+import { type Static, type TObject, type TSchema, type TUnsafe, Type } from "@sinclair/typebox";
+
+/** As in the file: before rules across fields are checked and paths resolved. */
+export interface PsiDocument {
+  version: 1;
+  workload: "psi";
+  role: "receiver" | "sender";
+  identity?: string;
+  policy: string;
+  listen?: string;
+  connect?: string;
+  input: PsiInput;
+  output?: PsiOutput;
+  mode: "intersection" | "cardinality";
+  resultTo: "receiver" | "both";
+  receipt: string;
+  timeoutSeconds?: number;
+  metrics?: string;
+}
+
+export interface PsiInput {
+  path: string;
+  format?: "csv" | "tsv" | "parquet" | "jsonl";
+  delimiter?: string;
+  header?: boolean;
+  keys: PsiKey[];
+}
+
+export interface PsiKey {
+  columns: string[];
+  normalise: ("trim" | "nfkc" | "lower" | "email" | "e164")[];
+  region?: string;
+}
+
+export interface PsiOutput {
+  path: string;
+  format: "csv" | "parquet";
+}
+
+const schemaId = "https://vivarium.dev/schema/psi.schema.json";
+
+const choice = <const T extends string>(values: readonly T[], description: string): TUnsafe<T> =>
+  Type.Unsafe<T>({
+    ...Type.Union(values.map((value) => Type.Literal(value))),
+    description,
+  });
+
+const text = (description: string, options: Record<string, unknown> = {}) =>
+  Type.String({ minLength: 1, maxLength: 4096, description, ...options });
+
+const strict = <T extends Record<string, TSchema>>(
+  properties: T,
+  options: Record<string, unknown> = {},
+): TObject<T> => Type.Object(properties, { additionalProperties: false, ...options });
+
+const key = strict({
+  columns: Type.Array(text("Name of a column."), {
+    minItems: 1,
+    maxItems: 16,
+    uniqueItems: true,
+    description: "Columns that together are one item. Order matters and must match the peer's.",
+  }),
+  normalise: Type.Array(
+    choice(["trim", "nfkc", "lower", "email", "e164"], "A step, applied in this order."),
+    {
+      maxItems: 8,
+      uniqueItems: true,
+      description: "How values are made comparable. Must match the peer's, or the run aborts.",
+    },
+  ),
+  region: Type.Optional(
+    text("Two-letter country of phone numbers without a country code; with e164 only.", {
+      pattern: "^[A-Z]{2}$",
+      title: "a two-letter country code such as DE",
+    }),
+  ),
+});
+
+const input = strict({
+  path: text("Table to read; relative to this file."),
+  format: Type.Optional(
+    choice(["csv", "tsv", "parquet", "jsonl"], "Format; by the file's ending if absent."),
+  ),
+  delimiter: Type.Optional(
+    text("Character between the fields of a CSV file.", {
+      maxLength: 1,
+      pattern: '^[^\\r\\n"]$',
+      title: "one character",
+    }),
+  ),
+  header: Type.Optional(
+    Type.Boolean({ description: "Whether the first line of a CSV or TSV file names the columns." }),
+  ),
+  keys: Type.Array(key, {
+    minItems: 1,
+    maxItems: 4,
+    description: "What to match on. Several keys: a row matches if all of them do.",
+  }),
+});
+
+const output = strict({
+  path: text("Table to write; relative to this file. Must not exist."),
+  format: choice(["csv", "parquet"], "Format of the output."),
+});
+
+const address = (description: string) =>
+  text(description, { pattern: "^.+:[0-9]{1,5}$", title: "host:port, such as 0.0.0.0:7443" });
+
+const document = strict(
+  {
+    version: Type.Literal(1, { description: "Version of this format." }),
+    workload: Type.Literal("psi"),
+    role: choice(["receiver", "sender"], "The receiver learns the result first."),
+    identity: Type.Optional(text("Name of the identity to act as; needed if there are several.")),
+    policy: text("What the peer must prove; relative to this file."),
+    listen: Type.Optional(address("Address to wait on for the peer; one side listens.")),
+    connect: Type.Optional(address("Address of the peer; the other side connects.")),
+    input,
+    output: Type.Optional(output),
+    mode: choice(["intersection", "cardinality"], "The common items, or only their number."),
+    resultTo: choice(["receiver", "both"], "Who learns the result."),
+    receipt: text("Signed receipt to write; relative to this file. Must not exist."),
+    timeoutSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400,
+        description: "How long to wait for the peer, and for the whole run. Default 3600.",
+      }),
+    ),
+    metrics: Type.Optional(address("Address to serve metrics on; off if absent.")),
+  },
+  {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    $id: schemaId,
+    title: "vivarium psi run",
+    oneOf: [{ required: ["listen"] }, { required: ["connect"] }],
+  },
+);
+
+/** The schema that editors get as JSON Schema; rules across fields are in `psi.ts`. */
+export const psiSchema: TUnsafe<PsiDocument> = Type.Unsafe<Static<typeof document>>(document);

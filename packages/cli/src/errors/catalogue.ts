@@ -1,0 +1,23 @@
+/**
+ * Meaning, remedy and exit code of every error, in English and Chinese. The mapped types of the
+ * parts force an entry for every code of every package; the packages themselves are imported for
+ * their types only, so that starting the program loads none of them.
+ */
+import { attestation } from "./catalogue/attestation.ts";
+import { cli } from "./catalogue/cli.ts";
+import { core } from "./catalogue/core.ts";
+import type { Entry } from "./entry.ts";
+
+/** By domain, then code. */
+export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
+  core,
+  attestation,
+  cli,
+};
+
+/** The entry of an error; codes of packages that this version does not know count as internal. */
+export function entryOf(domain: string, code: string): Entry {
+  const codes = Object.hasOwn(catalogue, domain) ? catalogue[domain] : undefined;
+  const entry = codes !== undefined && Object.hasOwn(codes, code) ? codes[code] : undefined;
+  return entry ?? cli.internal;
+}

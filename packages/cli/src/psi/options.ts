@@ -1,0 +1,20 @@
+/** What `psi run` and `psi demo` are started with. */
+import type { PsiConfig } from "../config/psi.ts";
+import type { State } from "../state.ts";
+
+export interface PsiRunOptions {
+  /** Checked; paths are absolute. */
+  readonly config: PsiConfig;
+  /** Absolute path of the configuration file, for messages. */
+  readonly configPath: string;
+  /** Opened: private to its owner. */
+  readonly state: State;
+  /** Machine-readable output: one JSON object on standard output at the end. */
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+export interface PsiDemoOptions {
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
