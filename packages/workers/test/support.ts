@@ -1,5 +1,5 @@
 /** What the tests share: one bundle, keys, a policy, a launcher that records its log. */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import type { Encodable, Log, LogFields, Signer } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { type LaunchOptions, launch, type Worker, type WorkerEvent } from "@vivarium/workers";
 import { type Bundle, buildBundle } from "@vivarium/workers/bundle";
+import { afterAll } from "vitest";
 
 export const crypto = nodeCrypto();
 
@@ -15,8 +16,16 @@ export function fixture(name: string): string {
   return fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 }
 
+const directories: string[] = [];
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+/** An empty directory that goes with the tests of its file. */
 export function freshDirectory(): string {
-  return mkdtempSync(join(tmpdir(), "vivarium-test-"));
+  const directory = mkdtempSync(join(tmpdir(), "vivarium-workers-test-"));
+  directories.push(directory);
+  return directory;
 }
 
 export function buildFixture(outdir: string = freshDirectory()): Promise<Bundle> {
