@@ -22,7 +22,6 @@ export interface CsvShape {
   readonly first: readonly string[];
   /** Records, the first included. */
   readonly records: number;
-  readonly lineEnd: "\n" | "\r\n" | "\r" | undefined;
 }
 
 const LF = 10;
@@ -59,7 +58,7 @@ class CsvScanner {
   #fields = 1;
   /** A CR was read; whether an LF follows decides the kind of line end. */
   #heldCr = false;
-  #lineEnd: CsvShape["lineEnd"];
+  #lineEnd: "\n" | "\r\n" | "\r" | undefined;
   #first: readonly string[] | undefined;
   #head: number[] = [];
 
@@ -101,7 +100,7 @@ class CsvScanner {
     // DuckDB would drop this record, and with it everything after the stray quote.
     if (this.#place === "quoted") throw this.#fail(this.#recordLine, "a quoted value does not end");
     if (this.#recordBytes > 0) this.#endRecord();
-    return { first: this.#first ?? [], records: this.#records, lineEnd: this.#lineEnd };
+    return { first: this.#first ?? [], records: this.#records };
   }
 
   #character(byte: number, quote: number): void {
@@ -140,6 +139,10 @@ class CsvScanner {
 
   #endRecord(): void {
     const columns = this.#first?.length;
+    // DuckDB would take it for the header, or skip it, or for a record of one column.
+    if (columns === undefined && this.#recordBytes === 0) {
+      throw this.#fail(this.#line, "the first line is empty");
+    }
     // Empty lines are skipped, except where an empty line is a record of one empty column.
     if (this.#recordBytes > 0 || columns === 1) {
       if (columns === undefined) {
