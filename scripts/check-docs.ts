@@ -83,11 +83,30 @@ for (const file of documents) {
   for (const [, path = ""] of readText(file).matchAll(
     /`((?:packages|test|examples|bench|docs|scripts)\/[\w./-]+\.(?:ts|mjs|md|json|yaml))`/g,
   )) {
-    if (!existsSync(path)) problems.push(`${file} names ${path}, which does not exist`);
+    // From the root, or beside the document: a package's README names its own tests.
+    if (!existsSync(path) && !existsSync(join(dirname(file), path))) {
+      problems.push(`${file} names ${path}, which does not exist`);
+    }
   }
 }
 
-// 4. Commands: scripts of package.json, and commands and flags of the built command line.
+// 4. Every attack that the threat model claims to withstand names a test or check that exists.
+const claims =
+  readText("SECURITY.md").split("\n## Attacks and tests\n")[1]?.split("\n## ")[0] ?? "";
+const rows = claims.split("\n").filter((line) => /^\| T\d/.test(line));
+if (rows.length === 0) problems.push("SECURITY.md has lost its table of attacks");
+for (const row of rows) {
+  const [, id = "", , , evidence = ""] = row.split("|").map((cell) => cell.trim());
+  const files = [...evidence.matchAll(/`([^`]+)`/g)].map(([, path = ""]) => path);
+  if (
+    files.length === 0 ||
+    !files.every((path) => /\.(test|bench)\.ts$|^scripts\/.+\.ts$/.test(path))
+  ) {
+    problems.push(`SECURITY.md: ${id} must name the tests that show it, not "${evidence}"`);
+  }
+}
+
+// 5. Commands: scripts of package.json, and commands and flags of the built command line.
 const { scripts } = readJson<{ readonly scripts: Readonly<Record<string, string>> }>(
   "package.json",
 );
@@ -140,7 +159,7 @@ if (!existsSync(main)) {
   }
 }
 
-// 5. Decisions: 0001, 0002, … each with a title of the same number.
+// 6. Decisions: 0001, 0002, … each with a title of the same number.
 globSync("docs/decisions", /^\d{4}-.*\.md$/).forEach((name, index) => {
   const number = String(index + 1).padStart(4, "0");
   if (!name.startsWith(number))

@@ -1,6 +1,7 @@
 /**
- * Runs every generator of files that are committed: each package's `scripts/generate*.ts`, then the
- * benchmark tables and the example of the READMEs. With `--check` it fails if that changed anything, and leaves the changed files.
+ * Runs every generator of files that are committed: each package's `scripts/generate*.ts` and
+ * `scripts/write*.ts`, then the benchmark tables and the example of the READMEs. With `--check` it
+ * fails if that changed anything, and leaves the changed files.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -26,7 +27,9 @@ function snapshot(): Map<string, string> {
 const check = process.argv.includes("--check");
 const before = check ? snapshot() : new Map<string, string>();
 const generators = [
-  ...globSync("packages", /^[^/]+\/scripts\/generate[\w-]*\.ts$/).map((name) => `packages/${name}`),
+  ...globSync("packages", /^[^/]+\/scripts\/(generate|write)[\w-]*\.ts$/).map(
+    (name) => `packages/${name}`,
+  ),
   "scripts/benchmark-table.ts",
   "scripts/readme-example.ts",
 ];
