@@ -8,6 +8,7 @@ import type { FrameSink } from "./frame-source.ts";
 import { frame, frameTypes } from "./frames.ts";
 import type { Rebinder } from "./handshake/binding.ts";
 import type { Established } from "./handshake/handshake.ts";
+import type { DelegationCache } from "./handshake/identity.ts";
 import type { ChannelLimits } from "./limits.ts";
 import type { CallMethod, Handlers, StreamMethod } from "./methods.ts";
 import type { EndpointOptions } from "./options.ts";
@@ -22,6 +23,7 @@ export interface ChannelParts {
   readonly transport: Transport;
   readonly established: Established;
   readonly rebinder: Rebinder;
+  readonly delegations: DelegationCache;
 }
 
 /** Share of a result's lifetime after which the peer is asked to attest again. */
@@ -325,8 +327,8 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     this.#state = "draining";
     this.#ended = error;
     this.#mux.stopAccepting();
-    this.#post(frame(frameTypes.goAway));
     if (this.#mux.size > 0) {
+      this.#post(frame(frameTypes.goAway));
       let cancel = (): void => {};
       await Promise.race([
         new Promise<void>((resolve) => {

@@ -1,5 +1,12 @@
 /** An endpoint runs handshakes; it is the only way to a channel. */
-import { AttestationResult } from "@vivarium/attestation";
+import {
+  AttestationResult,
+  decodeStatement,
+  encodeStatement,
+  parsePolicy,
+  type Statement,
+  statementDigest,
+} from "@vivarium/attestation";
 import { equalBytes, VivariumError } from "@vivarium/core";
 import { AttestedChannel, logFindings } from "./channel.ts";
 import type { Channel } from "./channel-types.ts";
@@ -8,8 +15,9 @@ import { ChannelError, refusal } from "./errors.ts";
 import { FrameSource } from "./frame-source.ts";
 import { frame, frameTypes } from "./frames.ts";
 import { type Binder, type Rebinder, renewedBinding, sessionBinding } from "./handshake/binding.ts";
-import { handshake } from "./handshake/handshake.ts";
-import { type ChannelLimits, resolveLimits } from "./limits.ts";
+import { type HandshakeContext, handshake } from "./handshake/handshake.ts";
+import { DelegationCache } from "./handshake/identity.ts";
+import { resolveLimits } from "./limits.ts";
 import { attestingOf, type EndpointOptions, verifyingOf } from "./options.ts";
 import type { Transport } from "./transport.ts";
 
@@ -22,7 +30,10 @@ export interface Endpoint {
   open(transport: Transport, options?: { readonly signal?: AbortSignal }): Promise<Channel>;
 }
 
-/** @throws ChannelError `limit-exceeded` for limits that contradict each other. */
+/**
+ * @throws ChannelError `limit-exceeded` for limits that contradict each other; AttestationError
+ * `invalid-policy` or `malformed`.
+ */
 export function createEndpoint(options: EndpointOptions): Endpoint {
   return createEndpointWith(options, { binder: sessionBinding, rebinder: renewedBinding });
 }
@@ -32,8 +43,14 @@ export function createEndpointWith(
   given: EndpointOptions,
   binders: { readonly binder: Binder; readonly rebinder: Rebinder },
 ): Endpoint {
-  const options: EndpointOptions = { ...given, clock: steadyClock(given.clock) };
+  const options = settled(given);
   const limits = resolveLimits(options.limits);
+  const statement = attestingOf(options)?.statement;
+  const own = statement && {
+    bytes: encodeStatement(statement),
+    digest: statementDigest(options.crypto, statement),
+  };
+  const shared = { options, limits, ...binders, own, delegations: new DelegationCache() };
   let running = 0;
   return {
     async open(transport, { signal } = {}) {
@@ -43,7 +60,7 @@ export function createEndpointWith(
       }
       running++;
       try {
-        return await openChannel(options, limits, transport, binders, signal);
+        return await openChannel(shared, transport, signal);
       } finally {
         running--;
       }
@@ -51,13 +68,29 @@ export function createEndpointWith(
   };
 }
 
+/** Options as they are now: what the caller changes later changes nothing here. */
+function settled(given: EndpointOptions): EndpointOptions {
+  const clock = steadyClock(given.clock);
+  const copy = (statement: Statement): Statement => decodeStatement(encodeStatement(statement));
+  if (given.mode === "mutual") {
+    const { policy, statement } = given;
+    return { ...given, clock, policy: parsePolicy(policy), statement: copy(statement) };
+  }
+  return given.side === "client"
+    ? { ...given, clock, policy: parsePolicy(given.policy) }
+    : { ...given, clock, statement: copy(given.statement) };
+}
+
+type Shared = Pick<HandshakeContext, "options" | "limits" | "binder" | "delegations" | "own"> & {
+  readonly rebinder: Rebinder;
+};
+
 async function openChannel(
-  options: EndpointOptions,
-  limits: ChannelLimits,
+  shared: Shared,
   transport: Transport,
-  { binder, rebinder }: { readonly binder: Binder; readonly rebinder: Rebinder },
   signal: AbortSignal | undefined,
 ): Promise<Channel> {
+  const { options, limits } = shared;
   const source = new FrameSource(limits.maxHandshakeBytes);
   const stop = new AbortController();
   // Ends everything the handshake may be waiting for: frames, evidence, the transport itself.
@@ -82,9 +115,9 @@ async function openChannel(
     else signal?.addEventListener("abort", onAbort, { once: true });
     requireConsistent(options, transport);
     transport.receive(source);
-    const context = { options, limits, transport, source, binder, signal: stop.signal };
+    const context = { ...shared, transport, source, signal: stop.signal };
     const established = await Promise.race([handshake(context), interrupted]);
-    const channel = new AttestedChannel({ options, limits, transport, established, rebinder });
+    const channel = new AttestedChannel({ ...shared, transport, established });
     source.attach(channel);
     const { peer } = channel;
     options.log.event("info", "channel.accepted", {

@@ -10,7 +10,7 @@ import { exporterLabel, nonceContext, type Rebinder, type TlsRole } from "./hand
 import { appraiseEvidence, collectEvidence } from "./handshake/evidence.ts";
 import type { Established } from "./handshake/handshake.ts";
 import { nonceBytes } from "./handshake/hello.ts";
-import { proveIdentity, verifyIdentity } from "./handshake/identity.ts";
+import { type DelegationCache, proveIdentity, verifyIdentity } from "./handshake/identity.ts";
 import type { ChannelLimits } from "./limits.ts";
 import { attestingOf, type EndpointOptions, verifyingOf } from "./options.ts";
 import type { Transport } from "./transport.ts";
@@ -21,6 +21,7 @@ export interface ReattestationContext {
   readonly transport: Transport;
   readonly established: Established;
   readonly rebinder: Rebinder;
+  readonly delegations: DelegationCache;
   readonly signal: AbortSignal;
 }
 
@@ -109,6 +110,7 @@ export class Reattestation {
     });
     const proven = await verifyIdentity(proof, {
       crypto: options.crypto,
+      delegations: this.#context.delegations,
       policy: verifying.policy,
       role: options.peerRole,
       workload: options.workload,

@@ -20,7 +20,12 @@ import type { Transport } from "../transport.ts";
 import { type Binder, exporterLabel, helloDigest, type TlsRole } from "./binding.ts";
 import { appraiseEvidence, collectEvidence } from "./evidence.ts";
 import { decodeHello, encodeHello, type Hello, nonceBytes, protocolVersion } from "./hello.ts";
-import { type ProvenIdentity, proveIdentity, verifyIdentity } from "./identity.ts";
+import {
+  type DelegationCache,
+  type ProvenIdentity,
+  proveIdentity,
+  verifyIdentity,
+} from "./identity.ts";
 
 export interface HandshakeContext {
   readonly options: EndpointOptions;
@@ -28,7 +33,15 @@ export interface HandshakeContext {
   readonly transport: Transport;
   readonly source: FrameSource;
   readonly binder: Binder;
+  readonly delegations: DelegationCache;
+  /** Of our own statement, which is the same for every handshake. */
+  readonly own: OwnStatement | undefined;
   readonly signal: AbortSignal;
+}
+
+export interface OwnStatement {
+  readonly bytes: Uint8Array;
+  readonly digest: Promise<Uint8Array>;
 }
 
 /** What a handshake leaves behind; re-attestation goes on from it. */
@@ -57,7 +70,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
   const verifying = verifyingOf(options);
   const peerRole: TlsRole = transport.role === "client" ? "server" : "client";
 
-  const ownHello = encodeHello(helloOf(options));
+  const ownHello = encodeHello(helloOf(options), context.own?.bytes);
   await send(transport, frameTypes.hello, ownHello);
   const peerHello = await source.next(frameTypes.hello, limits.maxHelloBytes);
   const hello = readPeerHello(peerHello, ownHello, context);
@@ -80,6 +93,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
       await source.next(frameTypes.identity, limits.maxIdentityBytes),
       {
         crypto: options.crypto,
+        delegations: context.delegations,
         policy: verifying.policy,
         role: options.peerRole,
         workload: options.workload,
@@ -191,7 +205,9 @@ async function bind(
   digests: Digests,
 ): Promise<Uint8Array | undefined> {
   if (statement === undefined) return undefined;
-  const { options, transport, binder } = context;
+  const { options, transport, binder, own } = context;
+  const isOwn = role === transport.role && own !== undefined;
+  const digest = isOwn ? own.digest : statementDigest(options.crypto, statement);
   const isClient = transport.role === "client";
   return await binder(options.crypto, {
     mode: options.mode,
@@ -201,7 +217,7 @@ async function bind(
     exporter: transport.exportKey(exporterLabel(role), new Uint8Array(0), 32),
     clientHello: isClient ? digests.own : digests.peer,
     serverHello: isClient ? digests.peer : digests.own,
-    statement: await statementDigest(options.crypto, statement),
+    statement: await digest,
   });
 }
 

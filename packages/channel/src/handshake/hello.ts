@@ -28,7 +28,11 @@ export interface Hello {
   readonly statement: Statement | undefined;
 }
 
-export function encodeHello(hello: Hello): Uint8Array {
+/** @param statement the statement's bytes, where they are at hand. */
+export function encodeHello(
+  hello: Hello,
+  statement: Uint8Array | undefined = hello.statement && encodeStatement(hello.statement),
+): Uint8Array {
   return encode([
     hello.version,
     hello.mode,
@@ -36,7 +40,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     hello.nonce,
     hello.clock,
     hello.accepts,
-    hello.statement === undefined ? null : encodeStatement(hello.statement),
+    statement ?? null,
   ]);
 }
 

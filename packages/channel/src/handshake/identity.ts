@@ -12,6 +12,7 @@ import {
   labels,
   lengthPrefixed,
   type Signer,
+  toHex,
 } from "@vivarium/core";
 import { ChannelError, refusal } from "../errors.ts";
 
@@ -55,7 +56,34 @@ function signedBytes(role: string, binding: Uint8Array): Uint8Array {
   return lengthPrefixed(labels.identity, role, binding);
 }
 
+type VerifiedDelegation = Awaited<ReturnType<typeof verifyDelegation>>;
+
+/**
+ * Delegations whose signature has been verified, by their exact bytes: a worker presents the same
+ * one for hours. Validity in time is looked at each time; everything else is compared by the caller.
+ */
+export class DelegationCache {
+  readonly #known = new Map<string, VerifiedDelegation>();
+
+  /** @throws AttestationError as `verifyDelegation` does. */
+  async verify(crypto: Crypto, bytes: Uint8Array, now: number): Promise<VerifiedDelegation> {
+    const name = toHex(bytes);
+    const known = this.#known.get(name);
+    if (known !== undefined && known.notBefore <= now && now < known.notAfter) return known;
+    this.#known.delete(name);
+    const verified = await verifyDelegation(crypto, bytes, now);
+    // Only verified ones are kept, the newest at the end: rubbish of strangers pushes nothing out.
+    this.#known.set(name, verified);
+    const oldest = this.#known.keys().next().value;
+    if (this.#known.size > maxCachedDelegations && oldest !== undefined) this.#known.delete(oldest);
+    return verified;
+  }
+}
+
+const maxCachedDelegations = 256;
+
 export interface IdentityExpectation {
+  readonly delegations: DelegationCache;
   readonly crypto: Crypto;
   readonly policy: Policy;
   /** The peer's role in the workload. */
@@ -78,11 +106,11 @@ export async function verifyIdentity(
   if (!(delegationBytes instanceof Uint8Array) || !(signature instanceof Uint8Array)) {
     throw new ChannelError("protocol", "The peer's identity is not a delegation and a signature.");
   }
-  const delegation = await verifyDelegation(crypto, delegationBytes, expected.now).catch(
-    (cause: unknown) => {
+  const delegation = await expected.delegations
+    .verify(crypto, delegationBytes, expected.now)
+    .catch((cause: unknown) => {
       throw refusal("identity.delegation", "a valid delegation", "none", cause);
-    },
-  );
+    });
   if (delegation.workload !== expected.workload) {
     throw refusal("identity.workload", expected.workload, delegation.workload);
   }

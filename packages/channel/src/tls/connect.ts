@@ -2,8 +2,9 @@
 import { connect, type TLSSocket } from "node:tls";
 import { ChannelError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
+import { connectionOptions } from "./context.ts";
 import { secretsOf, type TlsIdentity } from "./identity.ts";
-import { commonTlsOptions, TlsTransport } from "./socket.ts";
+import { TlsTransport } from "./socket.ts";
 
 export interface ConnectTlsOptions {
   readonly host: string;
@@ -22,9 +23,9 @@ export async function connectTls(options: ConnectTlsOptions): Promise<Transport>
   const { host, port, key, signal, timeoutMs = 10_000 } = options;
   const address = `${host}:${port}`;
   if (signal?.aborted === true) throw aborted(address, signal.reason);
-  const { cert, key: privateKey } = secretsOf(key);
+  const { context: secureContext } = secretsOf(key);
   return await new Promise((resolve, reject) => {
-    const socket: TLSSocket = connect({ ...commonTlsOptions, host, port, cert, key: privateKey });
+    const socket: TLSSocket = connect({ ...connectionOptions, secureContext, host, port });
     const finish = (error: ChannelError | undefined): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);

@@ -1,8 +1,10 @@
 /** The TLS key of a process: fresh, in memory only, with a certificate that says nothing. */
 import { webcrypto } from "node:crypto";
+import { createSecureContext, type SecureContext } from "node:tls";
 import type { Clock, Random } from "@vivarium/core";
 import { systemRandom, toHex } from "@vivarium/core";
 import { ChannelError } from "../errors.ts";
+import { contextOptions } from "./context.ts";
 import { withReflectMetadata } from "./reflect.ts";
 
 /** A P-256 key with its self-signed certificate. The private half cannot be read from it. */
@@ -17,6 +19,8 @@ const secrets = new WeakMap<TlsIdentity, TlsSecrets>();
 export interface TlsSecrets {
   readonly cert: string;
   readonly key: string;
+  /** For clients: parsing the key for every connection would cost a tenth of a handshake. */
+  readonly context: SecureContext;
 }
 
 /** @throws ChannelError `connection-failed` for an object that {@link createTlsIdentity} did not make. */
@@ -64,9 +68,9 @@ export async function createTlsIdentity(options: {
   const body = pkcs8.toString("base64").replace(/.{64}/g, "$&\n");
   pkcs8.fill(0);
   const identity: TlsIdentity = Object.freeze({ spki });
-  secrets.set(identity, {
-    cert: certificate.toString("pem"),
-    key: `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`,
-  });
+  const cert = certificate.toString("pem");
+  const key = `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`;
+  const context = createSecureContext({ ...contextOptions, cert, key });
+  secrets.set(identity, { cert, key, context });
   return identity;
 }

@@ -4,9 +4,10 @@ import { createServer } from "node:tls";
 import { type Clock, type Log, silentLog } from "@vivarium/core";
 import { ChannelError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
+import { connectionOptions, contextOptions } from "./context.ts";
 import { secretsOf, type TlsIdentity } from "./identity.ts";
 import { AddressRate } from "./rate.ts";
-import { commonTlsOptions, TlsTransport } from "./socket.ts";
+import { TlsTransport } from "./socket.ts";
 
 export interface ListenerLimits {
   /** TCP connections that have not finished the TLS handshake. */
@@ -64,7 +65,8 @@ export async function listenTls(options: ListenTlsOptions): Promise<TlsListener>
   let closed = false;
 
   const server = createServer({
-    ...commonTlsOptions,
+    ...contextOptions,
+    ...connectionOptions,
     cert,
     key: privateKey,
     requestCert: true,

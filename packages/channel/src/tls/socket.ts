@@ -1,26 +1,9 @@
 /** A TLS socket as a {@link Transport}, after the checks that Node leaves to its user. */
-import { constants } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { equalBytes, fromHex } from "@vivarium/core";
 import { ChannelError } from "../errors.ts";
 import type { Transport, TransportConsumer } from "../transport.ts";
-
-export const alpnProtocol: string = "vivarium/1";
-
-/** Options both ends share. The certificate chain proves nothing here, so it is not judged. */
-export const commonTlsOptions: {
-  readonly minVersion: "TLSv1.3";
-  readonly maxVersion: "TLSv1.3";
-  readonly ALPNProtocols: string[];
-  readonly rejectUnauthorized: false;
-  readonly secureOptions: number;
-} = {
-  minVersion: "TLSv1.3",
-  maxVersion: "TLSv1.3",
-  ALPNProtocols: [alpnProtocol],
-  rejectUnauthorized: false,
-  secureOptions: constants.SSL_OP_NO_TICKET,
-};
+import { alpnProtocol } from "./context.ts";
 
 const p256Prefix = fromHex("3059301306072a8648ce3d020106082a8648ce3d03010703420004");
 const p256SpkiBytes = 91;
@@ -42,16 +25,13 @@ export function checkTls(socket: TLSSocket): Uint8Array {
   if (socket.isSessionReused()) fail("its session is resumed");
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return fail("it has no certificate");
-  const key = certificate.publicKey;
-  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
-    fail("its key is not of the curve P-256");
-  }
-  const spki = new Uint8Array(key.export({ format: "der", type: "spki" }));
+  const spki = new Uint8Array(certificate.publicKey.export({ format: "der", type: "spki" }));
+  // The whole DER but the point itself: another algorithm, curve or encoding cannot look like it.
   if (
     spki.length !== p256SpkiBytes ||
     !equalBytes(spki.subarray(0, p256Prefix.length), p256Prefix)
   ) {
-    fail("its key is not an uncompressed point of P-256");
+    fail("its key is not of the curve P-256");
   }
   return spki;
 }
