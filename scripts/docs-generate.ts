@@ -40,6 +40,9 @@ for (const generator of generators) {
     process.exit(1);
   }
 }
+// Generators write plain JSON; committed files have the formatter's form.
+const schemas = globSync("packages", /^[^/]+\/schema\/.*\.json$/).map((name) => `packages/${name}`);
+spawnSync("node_modules/.bin/biome", ["format", "--write", ...schemas], { stdio: "ignore" });
 if (check) {
   const after = snapshot();
   const paths = new Set([...before.keys(), ...after.keys()]);
