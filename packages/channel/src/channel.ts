@@ -4,7 +4,7 @@ import { type Encodable, labels, lengthPrefixed, toHex } from "@vivarium/core";
 import { Mux } from "./calls/mux.ts";
 import type { CallLimits, Channel, ChannelClosed } from "./channel-types.ts";
 import { ChannelError } from "./errors.ts";
-import type { FrameSink } from "./frame-source.ts";
+import { type FrameSink, peerRefused } from "./frame-source.ts";
 import { frame, frameTypes } from "./frames.ts";
 import type { Rebinder } from "./handshake/binding.ts";
 import type { Established } from "./handshake/handshake.ts";
@@ -234,6 +234,7 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     const ofCalls = this.#mux.limit(type);
     if (ofCalls !== undefined) return ofCalls;
     switch (type) {
+      case frameTypes.alert:
       case frameTypes.ping:
       case frameTypes.pong:
       case frameTypes.goAway:
@@ -256,6 +257,10 @@ export class AttestedChannel implements Channel, FrameSink, Session {
         this.#post(frame(frameTypes.pong));
         return;
       case frameTypes.pong:
+        return;
+      case frameTypes.alert:
+        // Our verdict was the last to arrive, and the peer's refusal came behind it.
+        this.#destroy(peerRefused());
         return;
       case frameTypes.challenge:
         this.#reattestation.challenge(body);

@@ -15,6 +15,14 @@ export interface FrameSink {
   broken(error: unknown): void;
 }
 
+/** All that a refused side learns. */
+export function peerRefused(): ChannelError {
+  return new ChannelError(
+    "peer-refused",
+    "The peer refused this side; its own log says why, a refusal never does.",
+  );
+}
+
 export class FrameSource implements TransportConsumer {
   readonly #maxBytes: number;
   readonly #parser = new FrameParser();
@@ -101,12 +109,34 @@ export class FrameSource implements TransportConsumer {
       const frame = found as { readonly type: number; readonly body: Uint8Array } | undefined;
       if (frame === undefined) continue;
       if (frame.type === frameTypes.alert) {
-        throw new ChannelError(
-          "peer-refused",
-          "The peer refused this side; its own log says why, a refusal never does.",
-        );
+        throw peerRefused();
       }
       return frame.body;
+    }
+  }
+
+  /** After our own sending failed: true if the peer sent an alert before it ended the connection. */
+  async endedByAlert(): Promise<boolean> {
+    let alerted = false;
+    try {
+      for (;;) {
+        for (const chunk of this.#chunks.splice(0)) {
+          this.#parser.push(
+            chunk,
+            () => this.#maxBytes,
+            (type) => {
+              alerted ||= type === frameTypes.alert;
+              return true;
+            },
+          );
+        }
+        if (alerted || this.#failed !== undefined || this.#ended !== undefined) return alerted;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    } catch {
+      return alerted;
     }
   }
 

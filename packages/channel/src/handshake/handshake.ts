@@ -11,7 +11,7 @@ import {
 } from "@vivarium/attestation";
 import { equalBytes, labels, lengthPrefixed } from "@vivarium/core";
 import { ChannelError, refusal } from "../errors.ts";
-import type { FrameSource } from "../frame-source.ts";
+import { type FrameSource, peerRefused } from "../frame-source.ts";
 import { frame, frameTypes } from "../frames.ts";
 import type { ChannelLimits } from "../limits.ts";
 import { attestingOf, type EndpointOptions, verifyingOf } from "../options.ts";
@@ -71,7 +71,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
   const peerRole: TlsRole = transport.role === "client" ? "server" : "client";
 
   const ownHello = encodeHello(helloOf(options), context.own?.bytes);
-  await send(transport, frameTypes.hello, ownHello);
+  await send(context, frameTypes.hello, ownHello);
   const peerHello = await source.next(frameTypes.hello, limits.maxHelloBytes);
   const hello = readPeerHello(peerHello, ownHello, context);
 
@@ -85,7 +85,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
   // Identity of both before evidence of either: quotes are costly, and name what they were made for.
   if (attesting !== undefined && own !== undefined) {
     const proof = await proveIdentity(attesting.identity, options.role, own);
-    await send(transport, frameTypes.identity, proof);
+    await send(context, frameTypes.identity, proof);
   }
   let identity: ProvenIdentity | undefined;
   if (verifying !== undefined && peer !== undefined && hello.statement !== undefined) {
@@ -106,7 +106,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
 
   if (attesting !== undefined && own !== undefined) {
     const evidence = await collectEvidence(attesting.attester, own, signal);
-    await send(transport, frameTypes.evidence, evidence);
+    await send(context, frameTypes.evidence, evidence);
   }
   let result: AttestationResult | UnattestedPeer;
   if (verifying === undefined) {
@@ -126,7 +126,7 @@ export async function handshake(context: HandshakeContext): Promise<Established>
     AttestationResult.requireValid(result, options.clock);
   }
 
-  await send(transport, frameTypes.verdict, accept);
+  await send(context, frameTypes.verdict, accept);
   const verdict = await source.next(frameTypes.verdict, accept.length);
   if (!equalBytes(verdict, accept)) {
     throw new ChannelError("protocol", "The peer's verdict is neither acceptance nor an alert.");
@@ -140,8 +140,17 @@ export async function handshake(context: HandshakeContext): Promise<Established>
   };
 }
 
-async function send(transport: Transport, type: number, body: Uint8Array): Promise<void> {
-  await transport.send(frame(type, body));
+async function send(
+  { transport, source }: HandshakeContext,
+  type: number,
+  body: Uint8Array,
+): Promise<void> {
+  try {
+    await transport.send(frame(type, body));
+  } catch (error) {
+    // The peer may have refused us while we were still writing: its alert says more than our error.
+    throw (await source.endedByAlert()) ? peerRefused() : error;
+  }
 }
 
 function helloOf(options: EndpointOptions): Hello {
