@@ -4,14 +4,26 @@
  * their types only, so that starting the program loads none of them.
  */
 import { attestation } from "./catalogue/attestation.ts";
+import { channel } from "./catalogue/channel.ts";
 import { cli } from "./catalogue/cli.ts";
 import { core } from "./catalogue/core.ts";
+import { curve25519 } from "./catalogue/curve25519.ts";
+import { psi } from "./catalogue/psi.ts";
+import { seal } from "./catalogue/seal.ts";
+import { tables } from "./catalogue/tables.ts";
+import { workers } from "./catalogue/workers.ts";
 import type { Entry } from "./entry.ts";
 
 /** By domain, then code. */
 export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   core,
   attestation,
+  channel,
+  seal,
+  workers,
+  curve25519,
+  tables,
+  psi,
   cli,
 };
 

@@ -26,12 +26,6 @@ export const cliErrorCodes = [
   "bad-installation",
   /** A question was not answered with yes, or nobody was there to answer. */
   "not-confirmed",
-  /** The evidence was appraised and the policy refuses it. */
-  "refused",
-  /** A receipt does not verify. */
-  "invalid-receipt",
-  /** A check of this machine failed. */
-  "check-failed",
   /** The user interrupted the command. */
   "interrupted",
   /** A fault of this program. */

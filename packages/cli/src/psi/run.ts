@@ -1,7 +1,153 @@
-import { CliError } from "../errors/error.ts";
-import type { Io } from "../io.ts";
+/** `psi run`: launches this party's measured trust domain and shows what it reports. */
+import { checkPolicy, type Policy } from "@vivarium/attestation";
+import { openDevelopmentRoot } from "@vivarium/attestation/collect";
+import { simulatedVerifier } from "@vivarium/attestation/simulated";
+import { channelErrorClass } from "@vivarium/channel";
+import { toHex } from "@vivarium/core";
+import {
+  asEncodable,
+  type PsiWorkerConfig,
+  type PsiWorkerEvent,
+  type PsiWorkerSummary,
+  psiBundle,
+  psiErrorClass,
+} from "@vivarium/psi";
+import { sealErrorClass } from "@vivarium/seal";
+import { tablesErrorClass } from "@vivarium/tables";
+import { launch, type WorkerEvent } from "@vivarium/workers";
+import type { PsiConfig } from "../config/psi.ts";
+import { writeNew } from "../files.ts";
+import { openIdentity } from "../identity/open.ts";
+import { type Io, printable } from "../io.ts";
+import { loadPolicy } from "../policy/load.ts";
+import { createProgress, type Progress } from "../progress.ts";
+import { createRunLog } from "./log.ts";
 import type { PsiRunOptions } from "./options.ts";
+import { summaryJson, summaryLines } from "./report.ts";
 
-export async function runPsi(_options: PsiRunOptions, _io: Io): Promise<number> {
-  throw new CliError("bad-installation", "This build does not contain the psi workload.");
+/** Largest set of either side unless the configuration says otherwise. */
+const defaultMaxItems = 100_000_000;
+
+/** @returns the exit code. @throws errors of the packages involved. */
+export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
+  const { config, state, json } = options;
+  const policy = await loadPolicy(config.policy);
+  checkPolicy(policy, [simulatedVerifier()]);
+  const identity = await openIdentity(state, config.identity);
+  const root = await openDevelopmentRoot(state.developmentRoot, { create: false });
+  await refuseExisting(config);
+  const progress = createProgress(io, json ? "json" : "text");
+  progress.note(
+    "Evidence is simulated: it proves the code by a development root, and isolates nothing.",
+  );
+  const operations = await createRunLog(config.metrics, io, options.verbose);
+  try {
+    await using worker = await launch({
+      bundle: options.bundle ?? psiBundle(),
+      role: config.role,
+      workload: "psi",
+      policy,
+      config: asEncodable(workerConfig(config)),
+      identity: identity.signer,
+      attestation: { kind: "simulated", root },
+      log: operations.log,
+      errorClasses: [psiErrorClass, channelErrorClass, tablesErrorClass, sealErrorClass],
+      signal: io.signal,
+      onEvent: (event) => show(event, progress, json ? io : undefined),
+    });
+    const result = (await worker.result) as unknown as PsiWorkerSummary;
+    progress.finish();
+    await writeNew(config.receipt, "receipt", result.receipt);
+    await writeNew(
+      `${config.receipt}.opening.json`,
+      "opening of the receipt's input commitment",
+      `${JSON.stringify({ commitment: "input", salt: toHex(result.commitmentSalt) })}\n`,
+      0o600,
+    );
+    io.stdout.write(
+      json
+        ? `${JSON.stringify(summaryJson(result, config))}\n`
+        : `${summaryLines(result, config).map(printable).join("\n")}\n`,
+    );
+    return 0;
+  } finally {
+    progress.finish();
+    await operations.close();
+  }
+}
+
+/** A run may take hours: better to hear now that its result has no place. */
+async function refuseExisting(config: PsiConfig): Promise<void> {
+  const { refuseExistingFile } = await import("../files.ts");
+  await refuseExistingFile(config.receipt, "receipt");
+  await refuseExistingFile(`${config.receipt}.opening.json`, "opening of the receipt");
+  if (config.output !== undefined) await refuseExistingFile(config.output.path, "output");
+}
+
+function workerConfig(config: PsiConfig): PsiWorkerConfig {
+  const { path, format, delimiter, header } = config.input;
+  return {
+    network: config.network,
+    input: {
+      path,
+      ...(format === undefined ? {} : { format }),
+      ...(delimiter === undefined ? {} : { delimiter }),
+      ...(header === undefined ? {} : { header }),
+    },
+    keys: config.input.keys.flatMap((key) =>
+      key.columns.map((column, i) => ({
+        column,
+        ...(key.as?.[i] === undefined ? {} : { as: key.as[i] }),
+        normalise: key.normalise.map((name) =>
+          name === "e164" && key.region !== undefined ? `e164:${key.region}` : name,
+        ),
+      })),
+    ),
+    ...(config.output === undefined ? {} : { output: config.output }),
+    mode: config.mode,
+    resultTo: config.resultTo,
+    minItems: config.minItems ?? 0,
+    maxItems: config.maxItems ?? defaultMaxItems,
+    timeoutMs: config.timeoutMs,
+  };
+}
+
+/** @param machine where events go as JSON lines; absent for people. */
+function show(event: WorkerEvent, progress: Progress, machine: Io | undefined): void {
+  if (event.kind !== "event") return;
+  const value = event.value as unknown as PsiWorkerEvent;
+  if (value.event === "progress") {
+    const { phase, done, total, rate, etaMs } = value;
+    progress.update({ phase, done, total, rate, etaMs: etaMs < 0 ? undefined : etaMs });
+    return;
+  }
+  if (machine !== undefined) {
+    machine.stderr.write(`${JSON.stringify(value)}\n`);
+    return;
+  }
+  for (const line of eventLines(value)) progress.note(line);
+}
+
+function eventLines(event: Exclude<PsiWorkerEvent, { event: "progress" }>): readonly string[] {
+  switch (event.event) {
+    case "table":
+      return [`Read ${event.rows.toLocaleString("en-US")} rows.`];
+    case "listening":
+      return [`Waiting for the peer on ${event.host}:${event.port}.`];
+    case "waiting":
+      return [`Nobody answers on ${event.host}:${event.port} yet; trying again until they do.`];
+    case "refused":
+      return [
+        `Turned a peer away: ${event.message}`,
+        ...event.findings.map(
+          ({ rule, expected, actual }) => `  ${rule}: expected ${expected}, got ${actual}`,
+        ),
+      ];
+    case "attested":
+      return [
+        `Attested the ${event.peer.role} in ${event.ms} ms: ${event.peer.identity}`,
+        `  evidence ${event.peer.tee}, isolation ${event.peer.isolation}, bound to the ${event.peer.binding}, TCB ${event.peer.tcb}`,
+        `  code ${event.peer.measurements["code"] ?? "unknown"}`,
+      ];
+  }
 }

@@ -119,36 +119,6 @@ export const cli: Entries<CliErrorCode> = {
       action: "请回答 yes；在无人应答的环境中请使用 --yes。",
     },
   },
-  refused: {
-    exit: 3,
-    en: {
-      meaning: "The evidence was appraised and is refused.",
-      action: "Look at the rules marked FAIL; change the policy only if its owner agrees.",
-    },
-    zh: {
-      meaning: "证据经评估后被拒绝。",
-      action: "请查看标记为 FAIL 的规则；仅在策略所有者同意时修改策略。",
-    },
-  },
-  "invalid-receipt": {
-    exit: 3,
-    en: {
-      meaning: "A receipt does not verify, or is not signed by an identity you named.",
-      action: "Do not rely on it; ask its sender for the original file.",
-    },
-    zh: {
-      meaning: "收据验证失败，或并非由您指定的身份签署。",
-      action: "请勿采信；请向发送方索取原始文件。",
-    },
-  },
-  "check-failed": {
-    exit: 1,
-    en: {
-      meaning: "This machine lacks something that is required.",
-      action: "See the lines marked FAIL above.",
-    },
-    zh: { meaning: "本机缺少必需的条件。", action: "请查看上面标记为 FAIL 的各行。" },
-  },
   interrupted: {
     exit: 1,
     en: { meaning: "The command was interrupted.", action: "Run it again to start over." },

@@ -1,0 +1,42 @@
+/** What a finished run says, for people and for machines. */
+import { toBase64Url } from "@vivarium/core";
+import type { PsiWorkerSummary } from "@vivarium/psi";
+import type { Json } from "../command.ts";
+import type { PsiConfig } from "../config/psi.ts";
+import { duration } from "../progress.ts";
+
+const number = (value: number): string => value.toLocaleString("en-US");
+
+export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): readonly string[] {
+  const left = result.missing + result.invalid;
+  const lines = [
+    result.matches === null
+      ? "Done. The result is the receiver's alone."
+      : `${number(result.matches)} items in common.`,
+    `Own table: ${number(result.rows)} rows, ${number(result.items)} distinct items; peer: ${number(result.peerItems)} items.`,
+  ];
+  if (left > 0) {
+    lines.push(
+      `Left out: ${number(result.missing)} rows without a key, ${number(result.invalid)} with a value that does not normalise.`,
+    );
+  }
+  if (result.rowsWritten !== null && config.output !== undefined) {
+    lines.push(`Wrote ${number(result.rowsWritten)} rows to ${config.output.path}.`);
+  }
+  lines.push(
+    `Sent ${number(result.bytesSent)} bytes, received ${number(result.bytesReceived)}, in ${duration(result.elapsedMs)} (engine: ${result.engine}).`,
+    `Receipt: ${config.receipt}; verify it with: vivarium receipt verify ${config.receipt}`,
+  );
+  return lines;
+}
+
+export function summaryJson(result: PsiWorkerSummary, config: PsiConfig): Json {
+  const { receipt, commitmentSalt: _salt, peer, ...figures } = result;
+  return {
+    ...figures,
+    peer: { ...peer },
+    output: config.output?.path ?? null,
+    receipt: config.receipt,
+    receiptBytes: toBase64Url(receipt),
+  };
+}
