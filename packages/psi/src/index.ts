@@ -1,4 +1,7 @@
 /** Private set intersection between two attested workers. */
+export { psiBundle } from "./bundle.ts";
+export type { PsiChannel } from "./channel.ts";
+export { runReceiver, runSender } from "./channel.ts";
 export type { PsiConfig, PsiKeyColumn, PsiKeys, PsiRole } from "./config.ts";
 export { configDigest } from "./config.ts";
 export type { PsiErrorCode } from "./errors.ts";
@@ -9,6 +12,15 @@ export type { PsiBatch } from "./input.ts";
 export { psiLimits } from "./limits.ts";
 export type { PsiOptions, PsiResult } from "./options.ts";
 export type { PsiPhase, PsiProgress } from "./progress.ts";
+export type { PsiReceipt, PsiReceiptOptions } from "./receipt.ts";
+export { createPsiReceipt, receiptKind } from "./receipt.ts";
 export { runRole } from "./run.ts";
 export type { Link } from "./session.ts";
 export { psiTasks } from "./tasks.ts";
+export type { PsiWorkerConfig } from "./worker/config.ts";
+export type {
+  FindingRecord,
+  PeerSummary,
+  PsiWorkerEvent,
+  PsiWorkerSummary,
+} from "./worker/events.ts";

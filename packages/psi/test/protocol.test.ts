@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PsiConfig, PsiProgress } from "../src/index.ts";
 import { inlineExecutor } from "../src/index.ts";
-import { config, linkPair, runBoth, resultOf } from "./support.ts";
+import { config, linkPair, resultOf, runBoth } from "./support.ts";
 
 const modes = ["intersection", "cardinality"] as const;
 const targets = ["receiver", "both"] as const;

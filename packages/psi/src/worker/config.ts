@@ -1,0 +1,98 @@
+/** Configuration of the PSI trust domain: what the launcher hands to it. */
+import type { Encodable } from "@vivarium/core";
+import { PsiError } from "../errors.ts";
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A key column as `@vivarium/tables` takes it. */
+export interface WorkerKeyColumn {
+  readonly column: string;
+  readonly as?: string;
+  readonly normalise?: readonly string[];
+}
+
+export interface WorkerTable {
+  /** Absolute. */
+  readonly path: string;
+  readonly format?: "csv" | "tsv" | "parquet" | "jsonl";
+  readonly delimiter?: string;
+  readonly header?: boolean;
+}
+
+/** The role comes from the launch. One side listens, the other connects, in either role. */
+export interface PsiWorkerConfig {
+  readonly listen?: HostPort;
+  readonly connect?: HostPort;
+  readonly input: WorkerTable & { readonly keys: readonly WorkerKeyColumn[] };
+  /** Needed where this side learns an intersection. */
+  readonly output?: Pick<WorkerTable, "path" | "format">;
+  readonly mode: "intersection" | "cardinality";
+  readonly resultTo: "receiver" | "both";
+  readonly maxItems: number;
+  readonly minItems: number;
+  /** Milliseconds to wait for the peer to come. */
+  readonly timeoutMs: number;
+  /** Default: the fastest that works. */
+  readonly engine?: "node" | "noble";
+}
+
+/**
+ * A configuration as it came over the link. Its fine structure was checked by whoever made it, and is
+ * checked again where it is used (tables, protocol); here, that the parts are there.
+ * @throws PsiError `invalid-argument`.
+ */
+export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
+  const config = recordOf("config", value);
+  const listen = config["listen"] === undefined ? undefined : hostPort("listen", config["listen"]);
+  const connect =
+    config["connect"] === undefined ? undefined : hostPort("connect", config["connect"]);
+  if ((listen === undefined) === (connect === undefined)) {
+    throw invalid("exactly one of listen and connect must be given");
+  }
+  const input = recordOf("input", config["input"]);
+  if (typeof input["path"] !== "string" || !Array.isArray(input["keys"])) {
+    throw invalid("input needs a path and keys");
+  }
+  for (const key of input["keys"]) {
+    if (typeof recordOf("input.keys", key)["column"] !== "string") {
+      throw invalid("each of input.keys needs a column");
+    }
+  }
+  if (
+    config["output"] !== undefined &&
+    typeof recordOf("output", config["output"])["path"] !== "string"
+  ) {
+    throw invalid("output needs a path");
+  }
+  for (const name of ["maxItems", "minItems", "timeoutMs"]) {
+    if (!Number.isSafeInteger(config[name])) throw invalid(`${name} must be a whole number`);
+  }
+  return config as unknown as PsiWorkerConfig;
+}
+
+function hostPort(name: string, value: Encodable): HostPort {
+  const { host, port } = recordOf(name, value);
+  if (typeof host !== "string" || typeof port !== "number") {
+    throw invalid(`${name} needs host and port`);
+  }
+  return { host, port };
+}
+
+function recordOf(name: string, value: Encodable | undefined): Readonly<Record<string, Encodable>> {
+  if (
+    typeof value !== "object" ||
+    value === null ||
+    Array.isArray(value) ||
+    value instanceof Uint8Array
+  ) {
+    throw invalid(`${name} must be a map`);
+  }
+  return value as Readonly<Record<string, Encodable>>;
+}
+
+function invalid(what: string): PsiError {
+  return new PsiError("invalid-argument", `The worker's configuration is wrong: ${what}.`);
+}

@@ -1,0 +1,101 @@
+/** What the trust domain tells its launcher while it runs. Plain data, no item, no key. */
+import type { AttestationResult, Finding } from "@vivarium/attestation";
+import type { Encodable } from "@vivarium/core";
+import type { PsiProgress } from "../progress.ts";
+import type { PsiWorkerConfig } from "./config.ts";
+
+export type PsiWorkerEvent =
+  /** Listening for the peer at this port, or trying to reach it. */
+  | { readonly type: "waiting"; readonly how: "listen" | "connect"; readonly address: string }
+  /** A peer was turned away, and why. */
+  | {
+      readonly type: "refused";
+      readonly code: string;
+      readonly message: string;
+      readonly findings: readonly FindingRecord[];
+    }
+  /** The peer has been accepted. */
+  | { readonly type: "attested"; readonly peer: PeerSummary }
+  | {
+      readonly type: "progress";
+      readonly phase: string;
+      readonly done: number;
+      readonly total: number | null;
+      readonly rate: number;
+      readonly etaMs: number | null;
+    };
+
+export interface FindingRecord {
+  readonly rule: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly ok: boolean;
+}
+
+export interface PeerSummary {
+  readonly role: string;
+  readonly identity: string;
+  /** `simulated` means that no hardware vouches for anything. */
+  readonly tee: string;
+  readonly isolation: string;
+  readonly binding: string;
+  readonly measurements: Readonly<Record<string, string>>;
+  readonly expiresAt: number;
+  readonly findings: readonly FindingRecord[];
+}
+
+/** What main returns: `Worker.result`. */
+export interface PsiWorkerSummary {
+  readonly role: "receiver" | "sender";
+  readonly mode: "intersection" | "cardinality";
+  readonly resultTo: "receiver" | "both";
+  /** Null where this side is not to know. */
+  readonly matches: number | null;
+  /** Rows of the own table: all, those with a key, without, and with a malformed one. */
+  readonly rows: number;
+  readonly keys: number;
+  readonly missing: number;
+  readonly invalid: number;
+  readonly items: number;
+  readonly peerItems: number;
+  /** Null if no output was written. */
+  readonly rowsWritten: number | null;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly timings: Readonly<Record<string, number>>;
+  readonly engine: string;
+  readonly peer: PeerSummary;
+  /** Signed; `verifyReceipt` of `@vivarium/seal` reads it. */
+  readonly receipt: Uint8Array;
+  /** Salt of the receipt's commitment to the input. Private. */
+  readonly inputSalt: Uint8Array;
+}
+
+export function peerSummary(peer: AttestationResult): PeerSummary {
+  const { role, identity, tee, isolation, binding, measurements, expiresAt } = peer;
+  return {
+    ...{ role, identity, tee, isolation, binding, expiresAt },
+    measurements: { ...measurements },
+    findings: findingRecords(peer.findings),
+  };
+}
+
+export function findingRecords(findings: readonly Finding[]): readonly FindingRecord[] {
+  return findings.map(({ rule, ok, expected, actual }) => ({
+    ...{ rule, ok, expected, actual },
+  }));
+}
+
+export function progressEvent(progress: PsiProgress): PsiWorkerEvent {
+  const { phase, done, rate } = progress;
+  return {
+    ...{ type: "progress", phase, done, rate },
+    total: progress.total ?? null,
+    etaMs: progress.etaMs ?? null,
+  };
+}
+
+/** Interfaces have no index signature; every field of these is encodable. */
+export function asEncodable(value: PsiWorkerConfig | PsiWorkerEvent | PsiWorkerSummary): Encodable {
+  return value as unknown as Encodable;
+}

@@ -1,0 +1,180 @@
+/** The whole run of a PSI trust domain: meet, agree, match, write, sign. */
+import { availableParallelism } from "node:os";
+import { AttestationResult, createAppraiser } from "@vivarium/attestation";
+import { simulatedVerifier } from "@vivarium/attestation/simulated";
+import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/channel";
+import { selectEngine } from "@vivarium/curve25519";
+import { type KeyColumn, openTable, type Table, writeJoined } from "@vivarium/tables";
+import { createReleaseGate, type TrustDomain } from "@vivarium/workers";
+import { type PsiChannel, runReceiver, runSender } from "../channel.ts";
+import type { PsiKeys } from "../config.ts";
+import { PsiError } from "../errors.ts";
+import { poolExecutor, type TaskPool } from "../executor.ts";
+import type { PsiResult } from "../options.ts";
+import { createPsiReceipt } from "../receipt.ts";
+import { type PsiWorkerConfig, readWorkerConfig } from "./config.ts";
+import {
+  asEncodable,
+  type PsiWorkerEvent,
+  type PsiWorkerSummary,
+  peerSummary,
+  progressEvent,
+} from "./events.ts";
+import { meetPeer } from "./meet.ts";
+
+/** @throws PsiError, TablesError, ChannelError: whatever ended the run, then nothing was written. */
+export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> {
+  const config = readWorkerConfig(domain.config);
+  const role = roleOf(domain.role);
+  const learns = role === "receiver" || config.resultTo === "both";
+  if (config.mode === "intersection" && learns && config.output === undefined) {
+    throw new PsiError(
+      "invalid-argument",
+      "This side learns the intersection: it needs an output.",
+    );
+  }
+  const emit = (event: PsiWorkerEvent): void => domain.emit(asEncodable(event));
+  // A table that cannot be read must not cost the peer a handshake.
+  await using table = await open(config, domain.signal);
+  const sessions = createSessionRegistry({ clock: domain.clock });
+  try {
+    const channel = await meetPeer({
+      ...config,
+      endpoint: endpointOf(domain, role, sessions),
+      tls: domain.tls,
+      clock: domain.clock,
+      log: domain.log,
+      signal: domain.signal,
+      emit,
+    });
+    try {
+      return await overChannel(domain, role, config, table, channel, emit);
+    } finally {
+      await channel.close("the run has ended");
+    }
+  } finally {
+    sessions.close();
+  }
+}
+
+async function overChannel(
+  domain: TrustDomain,
+  role: "receiver" | "sender",
+  config: PsiWorkerConfig,
+  table: Table,
+  channel: Channel,
+  emit: (event: PsiWorkerEvent) => void,
+): Promise<PsiWorkerSummary> {
+  const { clock, crypto, random, signal } = domain;
+  const peer = attested(channel);
+  emit({ type: "attested", peer: peerSummary(peer) });
+  const { engine } = selectEngine(config.engine);
+  const result = await (role === "receiver" ? runReceiver : runSender)(released(channel, domain), {
+    config: {
+      mode: config.mode,
+      resultTo: config.resultTo,
+      keys: table.description as unknown as PsiKeys,
+      maxItems: config.maxItems,
+      minItems: config.minItems,
+    },
+    input: table.batches(),
+    inputKeys: table.rows,
+    executor: poolExecutor(releasedPool(channel, domain), {
+      engine: engine.name,
+      threads: availableParallelism(),
+      signal,
+    }),
+    onProgress: (progress) => emit(progressEvent(progress)),
+    ...{ signal, clock, random },
+  });
+  const rowsWritten = await writeResult(config, result, signal);
+  const receipt = await createPsiReceipt(result, {
+    ...{ crypto, clock, random, peer },
+    signer: domain.signer,
+    receiptSigner: domain.receiptSigner,
+    delegation: domain.delegation(),
+  });
+  const { mode, resultTo, keys, items, peerItems, bytesSent, bytesReceived, timings } = result;
+  return {
+    ...{ role, mode, resultTo, keys, items, peerItems, bytesSent, bytesReceived, timings },
+    matches: result.matches ?? null,
+    rows: table.counts.rows,
+    missing: table.counts.missing,
+    invalid: table.counts.invalid,
+    rowsWritten,
+    engine: engine.name,
+    peer: peerSummary(peer),
+    receipt: receipt.bytes,
+    inputSalt: receipt.inputSalt,
+  };
+}
+
+/** The newest result: re-attestation replaces it while the run goes on. */
+function attested(channel: Channel): AttestationResult {
+  const { peer } = channel;
+  if (!AttestationResult.is(peer)) {
+    throw new PsiError("invalid-argument", "The peer of this channel has not been attested.");
+  }
+  return peer;
+}
+
+/** The channel with its session keys behind the release gate. */
+function released(channel: Channel, { clock }: TrustDomain): PsiChannel {
+  const gate = createReleaseGate({ clock });
+  return {
+    get peer() {
+      return channel.peer;
+    },
+    closed: channel.closed,
+    stream: channel.stream.bind(channel),
+    serve: channel.serve.bind(channel),
+    exportKey: (context, length) => gate.key(attested(channel), channel, context, length),
+  };
+}
+
+/** Every batch of work is a release of its own: work ends with the peer's attestation. */
+function releasedPool(channel: Channel, { clock, pool }: TrustDomain): TaskPool {
+  const gate = createReleaseGate({ clock });
+  return {
+    run: (name, input, options) =>
+      gate.task(attested(channel), channel, pool, name, input, options),
+  };
+}
+
+function open(config: PsiWorkerConfig, signal: AbortSignal): Promise<Table> {
+  // Names of normalisers are checked by tables, which knows them.
+  const keys = config.input.keys as readonly KeyColumn[];
+  return openTable({ ...config.input, keys, signal });
+}
+
+async function writeResult(
+  config: PsiWorkerConfig,
+  { rows }: PsiResult,
+  signal: AbortSignal,
+): Promise<number | null> {
+  if (rows === undefined || config.output === undefined) return null;
+  const { keys: _keys, ...input } = config.input;
+  const written = await writeJoined({ input: { ...input, signal }, rows, ...config.output });
+  return written.rows;
+}
+
+function endpointOf(
+  domain: TrustDomain,
+  role: "receiver" | "sender",
+  sessions: ReturnType<typeof createSessionRegistry>,
+) {
+  const { crypto, clock, random, log, policy, statement, attester, workload } = domain;
+  return createEndpoint({
+    mode: "mutual",
+    role,
+    peerRole: role === "receiver" ? "sender" : "receiver",
+    ...{ workload, statement, attester, policy, crypto, clock, random, log, sessions },
+    identity: { delegation: () => domain.delegation(), signer: domain.signer },
+    appraiser: createAppraiser({ verifiers: [simulatedVerifier()], crypto, clock }),
+  });
+}
+
+function roleOf(role: string): "receiver" | "sender" {
+  if (role === "receiver" || role === "sender") return role;
+  throw new PsiError("invalid-argument", "The role must be receiver or sender.");
+}
