@@ -1,6 +1,6 @@
 /** Files that the user names: read within a limit, written without overwriting, errors in one line. */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { isAbsolute, resolve } from "node:path";
 import { fromUtf8 } from "@vivarium/core";
 import { CliError } from "./errors/error.ts";
@@ -80,6 +80,20 @@ export async function writeNew(
   } catch (cause) {
     throw fileError(cause, path, what, "write");
   }
+}
+
+/**
+ * For files that are written at the end of a long command: better to hear it at the start.
+ * @throws CliError `exists`.
+ */
+export async function refuseExistingFile(path: string, what: string): Promise<void> {
+  try {
+    await lstat(path);
+  } catch (cause) {
+    if (errno(cause) === "ENOENT") return;
+    throw fileError(cause, path, what, "write");
+  }
+  throw new CliError("exists", `The ${what} ${path} exists already.`);
 }
 
 /** A directory that only its owner can enter, with its parents. */

@@ -3,7 +3,11 @@ import { readFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
 import { registerErrors } from "./commands/errors.ts";
+import { registerEvidence } from "./commands/evidence.ts";
+import { registerIdentity } from "./commands/identity.ts";
+import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
+import { registerReceipt } from "./commands/receipt.ts";
 import { registerState } from "./commands/state.ts";
 import type { ExitCode } from "./errors/entry.ts";
 import { CliError } from "./errors/error.ts";
@@ -44,7 +48,15 @@ export function createProgram(shell: Shell, version: string): Command {
       "after",
       "\nExample:\n  $ vivarium psi demo\n  $ vivarium psi run --config alice.yaml\n\nExit codes: 0 done, 1 failed, 2 bad input, 3 refused by policy.",
     );
-  const register = [registerPsi, registerState, registerErrors];
+  const register = [
+    registerIdentity,
+    registerPolicy,
+    registerEvidence,
+    registerPsi,
+    registerReceipt,
+    registerState,
+    registerErrors,
+  ];
   for (const each of register) each(program, shell);
   settle(program, shell.io);
   return program;

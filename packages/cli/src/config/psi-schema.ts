@@ -14,6 +14,8 @@ export interface PsiDocument {
   output?: PsiOutput;
   mode: "intersection" | "cardinality";
   resultTo: "receiver" | "both";
+  minItems?: number;
+  maxItems?: number;
   receipt: string;
   timeoutSeconds?: number;
   metrics?: string;
@@ -29,6 +31,7 @@ export interface PsiInput {
 
 export interface PsiKey {
   columns: string[];
+  as?: string[];
   normalise: ("trim" | "nfkc" | "lower" | "email" | "e164")[];
   region?: string;
 }
@@ -61,6 +64,14 @@ const key = strict({
     uniqueItems: true,
     description: "Columns that together are one item. Order matters and must match the peer's.",
   }),
+  as: Type.Optional(
+    Type.Array(text("Name that both parties use."), {
+      minItems: 1,
+      maxItems: 16,
+      uniqueItems: true,
+      description: "Common names of the columns, one each, where the parties' tables differ.",
+    }),
+  ),
   normalise: Type.Array(
     choice(["trim", "nfkc", "lower", "email", "e164"], "A step, applied in this order."),
     {
@@ -107,6 +118,9 @@ const output = strict({
 const address = (description: string) =>
   text(description, { pattern: "^.+:[0-9]{1,5}$", title: "host:port, such as 0.0.0.0:7443" });
 
+const items = (description: string, minimum: number) =>
+  Type.Integer({ minimum, maximum: 100_000_000, description });
+
 const document = strict(
   {
     version: Type.Literal(1, { description: "Version of this format." }),
@@ -120,6 +134,12 @@ const document = strict(
     output: Type.Optional(output),
     mode: choice(["intersection", "cardinality"], "The common items, or only their number."),
     resultTo: choice(["receiver", "both"], "Who learns the result."),
+    minItems: Type.Optional(
+      items("Distinct items each side must bring at least; must match the peer's. Default 0.", 0),
+    ),
+    maxItems: Type.Optional(
+      items("Distinct items each side may bring at most; must match the peer's.", 1),
+    ),
     receipt: text("Signed receipt to write; relative to this file. Must not exist."),
     timeoutSeconds: Type.Optional(
       Type.Integer({

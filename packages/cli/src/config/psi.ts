@@ -18,6 +18,9 @@ export interface PsiConfig {
   readonly output: PsiDocument["output"] | undefined;
   readonly mode: "intersection" | "cardinality";
   readonly resultTo: "receiver" | "both";
+  /** Undefined: no agreement beyond the protocol's own limits. */
+  readonly minItems: number | undefined;
+  readonly maxItems: number | undefined;
   readonly receipt: string;
   readonly timeoutMs: number;
   readonly metrics: Endpoint | undefined;
@@ -60,6 +63,8 @@ export function psiConfig(source: YamlSource, directory: string): PsiConfig {
         : { ...document.output, path: path(document.output.path) },
     mode: document.mode,
     resultTo: document.resultTo,
+    minItems: document.minItems,
+    maxItems: document.maxItems,
     receipt: path(document.receipt),
     timeoutMs: 1000 * (document.timeoutSeconds ?? defaultTimeoutSeconds),
     metrics,
@@ -97,7 +102,12 @@ function crossCheck(document: PsiDocument, path: (written: string) => string): r
   if (document.input.header !== undefined && (format === "parquet" || format === "jsonl")) {
     problem(["input", "header"], `has no meaning for ${format}`);
   }
+  const { minItems = 0, maxItems = minItems } = document;
+  if (minItems > maxItems) problem(["minItems"], `is more than maxItems, ${maxItems}`);
   document.input.keys.forEach((item, i) => {
+    if (item.as !== undefined && item.as.length !== item.columns.length) {
+      problem(["input", "keys", i, "as"], "must have one name for each of columns");
+    }
     const isPhone = item.normalise.includes("e164");
     const field = ["input", "keys", i, "region"] as const;
     if (isPhone && item.region === undefined) problem(field, "is required for e164");

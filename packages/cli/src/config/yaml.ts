@@ -22,6 +22,9 @@ export interface YamlSource {
   locate(path: FieldPath): string;
 }
 
+/** `invalid-config` for the user's own files, `invalid-file` for another party's. */
+export type DocumentError = "invalid-config" | "invalid-file";
+
 /** Problems that one message lists; the rest are counted. */
 const maxListed = 5;
 
@@ -29,12 +32,21 @@ const maxListed = 5;
  * @param what names the kind of file in messages.
  * @throws CliError `invalid-config` with line and column of the first syntax error.
  */
-export async function loadYaml(path: string, what: string): Promise<YamlSource> {
-  return parseYaml(await readText(path, what, fileLimits.config), path);
+export async function loadYaml(
+  path: string,
+  what: string,
+  options: { readonly code?: DocumentError; readonly maxBytes?: number } = {},
+): Promise<YamlSource> {
+  const text = await readText(path, what, options.maxBytes ?? fileLimits.config);
+  return parseYaml(text, path, options.code);
 }
 
-/** @throws CliError `invalid-config`. */
-export function parseYaml(text: string, file: string): YamlSource {
+/** @throws CliError of the given code. */
+export function parseYaml(
+  text: string,
+  file: string,
+  code: DocumentError = "invalid-config",
+): YamlSource {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, {
     lineCounter,
@@ -50,7 +62,7 @@ export function parseYaml(text: string, file: string): YamlSource {
   // Warnings are unknown tags and directives: a reader that ignores them reads another document.
   const problem = document.errors[0] ?? document.warnings[0];
   if (problem !== undefined) {
-    throw new CliError("invalid-config", `${at(problem.pos[0])}: ${clean(problem.message)}`, {
+    throw new CliError(code, `${at(problem.pos[0])}: ${clean(problem.message)}`, {
       cause: problem,
     });
   }
@@ -59,7 +71,7 @@ export function parseYaml(text: string, file: string): YamlSource {
     // No aliases: nine lines of them can stand for a billion values.
     value = document.toJS({ maxAliasCount: 0 });
   } catch (cause) {
-    throw hasAliases(file, cause);
+    throw hasAliases(file, code, cause);
   }
   return {
     file,
@@ -69,13 +81,17 @@ export function parseYaml(text: string, file: string): YamlSource {
 }
 
 /** One error for all problems of a document. */
-export function problemsError(source: YamlSource, problems: readonly Problem[]): CliError {
+export function problemsError(
+  source: YamlSource,
+  problems: readonly Problem[],
+  code: DocumentError = "invalid-config",
+): CliError {
   const lines = problems
     .slice(0, maxListed)
     .map((problem) => `${source.locate(problem.path)}: ${describe(problem)}`);
   const rest = problems.length - lines.length;
   const more = rest > 0 ? `; and ${rest} more` : "";
-  return new CliError("invalid-config", `${lines.join("; ")}${more}.`);
+  return new CliError(code, `${lines.join("; ")}${more}.`);
 }
 
 /** `input.keys[0].columns: must not be empty`. */
@@ -117,8 +133,8 @@ function offsetOf(root: unknown, path: FieldPath): number {
   return offset;
 }
 
-function hasAliases(file: string, cause: unknown): CliError {
-  return new CliError("invalid-config", `${file}: aliases (*name) are not allowed.`, { cause });
+function hasAliases(file: string, code: DocumentError, cause: unknown): CliError {
+  return new CliError(code, `${file}: aliases (*name) are not allowed.`, { cause });
 }
 
 function clean(message: string): string {

@@ -1,58 +1,85 @@
-/** Long-term identities: one key file each, in the state directory. */
+/** Long-term identities in the state directory, by name. */
 import { join } from "node:path";
 import { fingerprint } from "@vivarium/attestation";
-import { openKeyFile } from "@vivarium/attestation/collect";
-import type { Signer } from "@vivarium/core";
+import { openDevelopmentRoot, openKeyFile } from "@vivarium/attestation/collect";
+import type { Signer, SigningAlgorithm } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { CliError } from "../errors/error.ts";
+import { makePrivateDirectory } from "../files.ts";
 import type { State } from "../state.ts";
 
-export interface NamedIdentity {
+export interface Identity {
   readonly name: string;
   readonly signer: Signer;
-  /** `sha256:…` */
+  /** `sha256:…` of its public key. */
   readonly fingerprint: string;
 }
 
-/** A name is part of a file name and of what others read aloud. */
-export const identityName: RegExp = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
-
-export function identityPath(state: State, name: string): string {
-  if (!identityName.test(name)) {
+/** @throws CliError `usage` for names that are not safe as file names. */
+export function requireName(name: string): string {
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
     throw new CliError(
       "usage",
-      `The identity name ${JSON.stringify(name.slice(0, 80))} must be 1 to 64 lower-case letters, digits and inner hyphens.`,
+      "A name of an identity has 1 to 63 lower-case letters, digits and hyphens.",
     );
   }
-  return join(state.identities, `${name}.key`);
+  return name;
+}
+
+/** @throws CliError `exists` if there is one of that name. */
+export async function createIdentity(
+  state: State,
+  name: string,
+  algorithm: SigningAlgorithm,
+): Promise<Identity> {
+  requireName(name);
+  if ((await state.identityNames()).includes(name)) {
+    throw new CliError("exists", `There is an identity ${name} in ${state.path} already.`);
+  }
+  await makePrivateDirectory(state.identities, "identity directory");
+  return await open(state, name, { create: true, algorithm });
 }
 
 /**
- * Opens an identity; the only one there is if no name is given.
- * @throws CliError `no-identity`; AttestationError for a file that is not private or not a key.
+ * @param name may be left out where there is only one.
+ * @throws CliError `no-identity`; AttestationError `unavailable` if others can read the key.
  */
-export async function openIdentity(
-  state: State,
-  wanted: string | undefined,
-): Promise<NamedIdentity> {
+export async function openIdentity(state: State, name: string | undefined): Promise<Identity> {
   const names = await state.identityNames();
-  const name = wanted ?? (names.length === 1 ? names[0] : undefined);
-  if (name === undefined || !names.includes(name)) {
-    throw new CliError(
-      "no-identity",
-      name !== undefined
-        ? `There is no identity ${name} in ${state.path}; there are: ${names.join(", ") || "none"}.`
-        : names.length === 0
-          ? `There is no identity in ${state.path}.`
-          : `There are several identities: ${names.join(", ")}; name one.`,
-    );
+  const [first, second] = names;
+  if (name === undefined && second !== undefined) {
+    throw new CliError("no-identity", `There are several identities: ${names.join(", ")}.`);
   }
-  const signer = await openKeyFile(identityPath(state, name), { kind: "identity", create: false });
+  const chosen = name === undefined ? first : requireName(name);
+  if (chosen === undefined || !names.includes(chosen)) {
+    const which = name === undefined ? "no identity" : `no identity ${name}`;
+    throw new CliError("no-identity", `There is ${which} in ${state.path}.`);
+  }
+  return await open(state, chosen, { create: false });
+}
+
+/** The key that signs simulated evidence; made on first use. */
+export async function openRoot(
+  state: State,
+): Promise<{ readonly signer: Signer; readonly fingerprint: string }> {
+  const signer = await openDevelopmentRoot(state.developmentRoot, { create: true });
+  return { signer, fingerprint: await fingerprint(nodeCrypto(), signer.publicKey) };
+}
+
+async function open(
+  state: State,
+  name: string,
+  options: { readonly create: boolean; readonly algorithm?: SigningAlgorithm },
+): Promise<Identity> {
+  const path = join(state.identities, `${name}.key`);
+  const signer = await openKeyFile(path, { ...options, kind: "identity" });
   return { name, signer, fingerprint: await fingerprint(nodeCrypto(), signer.publicKey) };
 }
 
-/** A fingerprint in groups of four digits, to be read aloud and compared. */
-export function spoken(fingerprint: string): string {
-  const [hash = "", digits = ""] = fingerprint.split(":");
-  return `${hash} ${digits.replace(/(.{4})(?=.)/g, "$1 ")}`;
+/** Digests to be read out over the telephone: lines of eight groups of four digits. */
+export function spoken(digest: string): readonly string[] {
+  const groups = digest.replace(/^sha256:/, "").match(/.{1,4}/g) ?? [];
+  const lines: string[] = [];
+  for (let i = 0; i < groups.length; i += 8) lines.push(groups.slice(i, i + 8).join(" "));
+  return lines;
 }

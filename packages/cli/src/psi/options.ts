@@ -12,6 +12,8 @@ export interface PsiRunOptions {
   /** Machine-readable output: one JSON object on standard output at the end. */
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Directory of another bundle than the installed one: for the demo and tests. */
+  readonly bundle?: string;
 }
 
 export interface PsiDemoOptions {

@@ -1,0 +1,78 @@
+/** What `policy init`, `check` and `explain` do. */
+import { explainPolicy, policyDigest } from "@vivarium/attestation";
+import { toHex } from "@vivarium/core";
+import { nodeCrypto } from "@vivarium/core/node";
+import type { Action } from "../command.ts";
+import { appraise, findingLines, findingsJson } from "../evidence/appraisal.ts";
+import { readEvidence } from "../evidence/file.ts";
+import { writeNew } from "../files.ts";
+import { spoken } from "../identity/open.ts";
+import { loadParty } from "../identity/party.ts";
+import { loadPolicy } from "./load.ts";
+import { type PsiRole, policyFor, psiRoles, renderPolicy } from "./template.ts";
+
+export const init: Action<{ peer: string; role?: string; output?: string }> = async (
+  context,
+  options,
+) => {
+  const party = await loadParty(context.path(options.peer));
+  const roles = options.role === undefined ? psiRoles : [options.role as PsiRole];
+  const policy = policyFor(party, roles);
+  const file = options.output === undefined ? undefined : context.path(options.output);
+  const text =
+    file?.endsWith(".json") === true
+      ? `${JSON.stringify(policy, null, 2)}\n`
+      : renderPolicy(party, roles);
+  if (file === undefined) {
+    if (context.json) context.print({ file: null, policy: policyJson(policy) }, []);
+    else context.io.stdout.write(text);
+    return 0;
+  }
+  await writeNew(file, "policy", text);
+  context.print({ file, policy: policyJson(policy) }, [
+    `Wrote ${file}: it accepts ${party.name} as ${roles.join(" or ")}, and nobody else.`,
+    "Compare with the peer by voice before you use it:",
+    "Identity:",
+    ...spoken(party.identity.fingerprint).map((line) => `  ${line}`),
+    "Development root (simulated: no hardware vouches for it):",
+    ...spoken(party.attestation.root).map((line) => `  ${line}`),
+    "Code of the psi worker:",
+    ...spoken(party.workloads.psi.code).map((line) => `  ${line}`),
+  ]);
+  return 0;
+};
+
+export const check: Action<object> = async (context, _options, file = "") => {
+  const policy = await loadPolicy(context.path(file));
+  const digest = toHex(await policyDigest(nodeCrypto(), policy));
+  const roles = Object.keys(policy.roles);
+  context.print({ file, name: policy.name, roles, digest, valid: true }, [
+    `${file} is a valid policy for ${roles.join(" and ")}.`,
+    `Digest ${digest}`,
+  ]);
+  return 0;
+};
+
+export const explain: Action<{ evidence?: string }> = async (context, options, file = "") => {
+  const policy = await loadPolicy(context.path(file));
+  if (options.evidence === undefined) {
+    const lines = explainPolicy(policy);
+    context.print({ file, policy: policyJson(policy), rules: lines }, lines);
+    return 0;
+  }
+  const evidence = await readEvidence(context.path(options.evidence));
+  const lines: string[] = [];
+  const roles: Record<string, ReturnType<typeof findingsJson>> = {};
+  for (const role of Object.keys(policy.roles)) {
+    const appraisal = await appraise({ evidence, policy, role, now: context.io.now() });
+    roles[role] = findingsJson(appraisal);
+    lines.push(`As ${role}:`, ...findingLines(appraisal).map((line) => `  ${line}`));
+  }
+  context.print({ file, evidence: options.evidence, simulated: true, roles }, lines);
+  return 0;
+};
+
+/** A policy is plain data; its type only lacks the index signature of JSON. */
+function policyJson(policy: object): Readonly<Record<string, never>> {
+  return JSON.parse(JSON.stringify(policy)) as Readonly<Record<string, never>>;
+}

@@ -1,0 +1,83 @@
+/** What `receipt verify` does. */
+import { type Encodable, toHex } from "@vivarium/core";
+import { nodeCrypto } from "@vivarium/core/node";
+import { type Receipt, type ReceiptParty, verifyReceipt } from "@vivarium/seal";
+import type { Action, Json } from "../command.ts";
+import { fileLimits, readBounded } from "../files.ts";
+import { requireFingerprint } from "../identity/party.ts";
+
+export const verify: Action<{ identity?: string[] }> = async (context, options, file = "") => {
+  const identities = options.identity?.map(requireFingerprint) ?? "any";
+  const bytes = await readBounded(context.path(file), "receipt", fileLimits.receipt);
+  const receipt = await verifyReceipt(bytes, { crypto: nodeCrypto(), identities });
+  const simulated = receipt.parties.some(({ isolation }) => isolation === "simulated");
+  const { parties } = receipt;
+  context.print(
+    {
+      file,
+      genuine: true,
+      identityExpected: identities !== "any",
+      simulated,
+      kind: receipt.kind,
+      issuedAt: receipt.issuedAt,
+      issuer: {
+        identity: receipt.issuer.identity,
+        workload: receipt.issuer.workload,
+        code: toHex(receipt.issuer.code),
+      },
+      body: jsonOf(receipt.body),
+      commitments: jsonOf(receipt.commitments),
+      parties: parties.map((party) => ({ ...party })),
+    },
+    lines(receipt, simulated, identities !== "any"),
+  );
+  return 0;
+};
+
+function lines(receipt: Receipt, simulated: boolean, expected: boolean): readonly string[] {
+  return [
+    `The receipt is genuine: ${receipt.kind}, ${new Date(receipt.issuedAt).toISOString()} by its signer's clock.`,
+    `Signed for ${receipt.issuer.identity}${expected ? ", as expected" : ""}`,
+    ...(expected ? [] : ["  Any signer was allowed: compare this fingerprint by voice."]),
+    `  code     ${toHex(receipt.issuer.code)}`,
+    ...(simulated ? ["SIMULATED attestation: no hardware vouched for these parties."] : []),
+    ...receipt.parties.flatMap(partyLines),
+    ...Object.entries(receipt.commitments).map(
+      ([name, value]) => `Commitment ${name}: ${toHex(value)}`,
+    ),
+    ...bodyLines(jsonOf(receipt.body)),
+  ];
+}
+
+function partyLines(party: ReceiptParty): readonly string[] {
+  return [
+    `Attested ${party.role}: ${party.tee}, isolation ${party.isolation}, binding ${party.binding}`,
+    `  identity  ${party.identity}`,
+    `  evidence  ${party.evidence}`,
+    `  statement ${party.statement}`,
+    `  policy    ${party.policy}`,
+  ];
+}
+
+function bodyLines(body: Json): readonly string[] {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    return [`Content: ${JSON.stringify(body)}`];
+  }
+  return Object.entries(body).map(
+    ([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+}
+
+/** Bytes as hex, 64-bit integers as text: JSON has neither. */
+function jsonOf(value: Encodable): Json {
+  if (value instanceof Uint8Array) return toHex(value);
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return (value as readonly Encodable[]).map(jsonOf);
+  return Object.fromEntries(
+    Object.entries(value as { readonly [key: string]: Encodable }).map(([name, item]) => [
+      name,
+      jsonOf(item),
+    ]),
+  );
+}
