@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
+import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
 import { registerEvidence } from "./commands/evidence.ts";
 import { registerIdentity } from "./commands/identity.ts";
@@ -55,6 +56,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerPsi,
     registerReceipt,
     registerState,
+    registerDoctor,
     registerErrors,
   ];
   for (const each of register) each(program, shell);

@@ -13,7 +13,9 @@ export function registerIdentity(program: Command, shell: Shell): void {
       .description("make a long-term identity and, if there is none, a development root")
       .argument("<name>", "lower-case letters, digits and hyphens")
       .addOption(
-        new Option("--algorithm <name>", "kind of key").choices(["ES256", "EdDSA"]).default("ES256"),
+        new Option("--algorithm <name>", "kind of key")
+          .choices(["ES256", "EdDSA"])
+          .default("ES256"),
       ),
     shell,
     "vivarium identity create alice",

@@ -1,5 +1,5 @@
 /** Policy files, YAML or JSON. */
-import { checkPolicy, parsePolicy, type Policy } from "@vivarium/attestation";
+import { checkPolicy, type Policy, parsePolicy } from "@vivarium/attestation";
 import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import { loadYaml } from "../config/yaml.ts";
 

@@ -24,17 +24,18 @@ export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): reado
     lines.push(`Wrote ${number(result.rowsWritten)} rows to ${config.output.path}.`);
   }
   lines.push(
-    `Sent ${number(result.bytesSent)} bytes, received ${number(result.bytesReceived)}, in ${duration(result.elapsedMs)} (engine: ${result.engine}).`,
+    `Sent ${number(result.bytesSent)} bytes, received ${number(result.bytesReceived)}, in ${duration(Math.max(0, ...Object.values(result.timings)))} (engine: ${result.engine}).`,
     `Receipt: ${config.receipt}; verify it with: vivarium receipt verify ${config.receipt}`,
   );
   return lines;
 }
 
 export function summaryJson(result: PsiWorkerSummary, config: PsiConfig): Json {
-  const { receipt, commitmentSalt: _salt, peer, ...figures } = result;
+  const { receipt, inputSalt: _salt, peer, timings, ...figures } = result;
   return {
     ...figures,
-    peer: { ...peer },
+    peer: { ...peer, findings: peer.findings.length },
+    timings: { ...timings },
     output: config.output?.path ?? null,
     receipt: config.receipt,
     receiptBytes: toBase64Url(receipt),

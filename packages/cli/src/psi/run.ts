@@ -1,11 +1,7 @@
 /** `psi run`: launches this party's measured trust domain and shows what it reports. */
-import { checkPolicy, type Policy } from "@vivarium/attestation";
-import { openDevelopmentRoot } from "@vivarium/attestation/collect";
-import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import { channelErrorClass } from "@vivarium/channel";
-import { toHex } from "@vivarium/core";
+import { type Encodable, toHex } from "@vivarium/core";
 import {
-  asEncodable,
   type PsiWorkerConfig,
   type PsiWorkerEvent,
   type PsiWorkerSummary,
@@ -16,8 +12,8 @@ import { sealErrorClass } from "@vivarium/seal";
 import { tablesErrorClass } from "@vivarium/tables";
 import { launch, type WorkerEvent } from "@vivarium/workers";
 import type { PsiConfig } from "../config/psi.ts";
-import { writeNew } from "../files.ts";
-import { openIdentity } from "../identity/open.ts";
+import { refuseExistingFile, writeNew } from "../files.ts";
+import { openIdentity, openRoot } from "../identity/open.ts";
 import { type Io, printable } from "../io.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { createProgress, type Progress } from "../progress.ts";
@@ -32,9 +28,8 @@ const defaultMaxItems = 100_000_000;
 export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
   const { config, state, json } = options;
   const policy = await loadPolicy(config.policy);
-  checkPolicy(policy, [simulatedVerifier()]);
   const identity = await openIdentity(state, config.identity);
-  const root = await openDevelopmentRoot(state.developmentRoot, { create: false });
+  const root = await openRoot(state);
   await refuseExisting(config);
   const progress = createProgress(io, json ? "json" : "text");
   progress.note(
@@ -47,9 +42,9 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
       role: config.role,
       workload: "psi",
       policy,
-      config: asEncodable(workerConfig(config)),
+      config: workerConfig(config) as unknown as Encodable,
       identity: identity.signer,
-      attestation: { kind: "simulated", root },
+      attestation: { kind: "simulated", root: root.signer },
       log: operations.log,
       errorClasses: [psiErrorClass, channelErrorClass, tablesErrorClass, sealErrorClass],
       signal: io.signal,
@@ -61,7 +56,7 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
     await writeNew(
       `${config.receipt}.opening.json`,
       "opening of the receipt's input commitment",
-      `${JSON.stringify({ commitment: "input", salt: toHex(result.commitmentSalt) })}\n`,
+      `${JSON.stringify({ commitment: "input", salt: toHex(result.inputSalt) })}\n`,
       0o600,
     );
     io.stdout.write(
@@ -78,7 +73,6 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
 
 /** A run may take hours: better to hear now that its result has no place. */
 async function refuseExisting(config: PsiConfig): Promise<void> {
-  const { refuseExistingFile } = await import("../files.ts");
   await refuseExistingFile(config.receipt, "receipt");
   await refuseExistingFile(`${config.receipt}.opening.json`, "opening of the receipt");
   if (config.output !== undefined) await refuseExistingFile(config.output.path, "output");
@@ -87,22 +81,22 @@ async function refuseExisting(config: PsiConfig): Promise<void> {
 function workerConfig(config: PsiConfig): PsiWorkerConfig {
   const { path, format, delimiter, header } = config.input;
   return {
-    network: config.network,
+    ...config.network,
     input: {
       path,
       ...(format === undefined ? {} : { format }),
       ...(delimiter === undefined ? {} : { delimiter }),
       ...(header === undefined ? {} : { header }),
+      keys: config.input.keys.flatMap((key) =>
+        key.columns.map((column, i) => ({
+          column,
+          ...(key.as?.[i] === undefined ? {} : { as: key.as[i] }),
+          normalise: key.normalise.map((name) =>
+            name === "e164" && key.region !== undefined ? `e164:${key.region}` : name,
+          ),
+        })),
+      ),
     },
-    keys: config.input.keys.flatMap((key) =>
-      key.columns.map((column, i) => ({
-        column,
-        ...(key.as?.[i] === undefined ? {} : { as: key.as[i] }),
-        normalise: key.normalise.map((name) =>
-          name === "e164" && key.region !== undefined ? `e164:${key.region}` : name,
-        ),
-      })),
-    ),
     ...(config.output === undefined ? {} : { output: config.output }),
     mode: config.mode,
     resultTo: config.resultTo,
@@ -116,38 +110,41 @@ function workerConfig(config: PsiConfig): PsiWorkerConfig {
 function show(event: WorkerEvent, progress: Progress, machine: Io | undefined): void {
   if (event.kind !== "event") return;
   const value = event.value as unknown as PsiWorkerEvent;
-  if (value.event === "progress") {
+  if (value.type === "progress") {
     const { phase, done, total, rate, etaMs } = value;
-    progress.update({ phase, done, total, rate, etaMs: etaMs < 0 ? undefined : etaMs });
+    progress.update({ phase, done, total: total ?? 0, rate, etaMs: etaMs ?? undefined });
     return;
   }
   if (machine !== undefined) {
-    machine.stderr.write(`${JSON.stringify(value)}\n`);
+    machine.stderr.write(`${JSON.stringify({ event: value })}\n`);
     return;
   }
   for (const line of eventLines(value)) progress.note(line);
 }
 
-function eventLines(event: Exclude<PsiWorkerEvent, { event: "progress" }>): readonly string[] {
-  switch (event.event) {
-    case "table":
-      return [`Read ${event.rows.toLocaleString("en-US")} rows.`];
-    case "listening":
-      return [`Waiting for the peer on ${event.host}:${event.port}.`];
+/** @internal Shared with the demo. */
+export function eventLines(event: Exclude<PsiWorkerEvent, { type: "progress" }>): string[] {
+  switch (event.type) {
     case "waiting":
-      return [`Nobody answers on ${event.host}:${event.port} yet; trying again until they do.`];
+      return [
+        event.how === "listen"
+          ? `Waiting for the peer on ${event.address}.`
+          : `Nobody answers on ${event.address} yet; trying again until somebody does.`,
+      ];
     case "refused":
       return [
         `Turned a peer away: ${event.message}`,
-        ...event.findings.map(
-          ({ rule, expected, actual }) => `  ${rule}: expected ${expected}, got ${actual}`,
-        ),
+        ...event.findings
+          .filter(({ ok }) => !ok)
+          .map(({ rule, expected, actual }) => `  ${rule}: expected ${expected}, got ${actual}`),
       ];
-    case "attested":
+    case "attested": {
+      const { peer } = event;
       return [
-        `Attested the ${event.peer.role} in ${event.ms} ms: ${event.peer.identity}`,
-        `  evidence ${event.peer.tee}, isolation ${event.peer.isolation}, bound to the ${event.peer.binding}, TCB ${event.peer.tcb}`,
-        `  code ${event.peer.measurements["code"] ?? "unknown"}`,
+        `Attested the ${peer.role}: identity ${peer.identity}`,
+        `  evidence ${peer.tee}, isolation ${peer.isolation}, bound to the ${peer.binding}`,
+        `  code ${peer.measurements["code"] ?? "unknown"}`,
       ];
+    }
   }
 }

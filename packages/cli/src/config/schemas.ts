@@ -1,0 +1,18 @@
+/** The JSON Schemas that editors are given, by file name. A test keeps `schema/` in step. */
+import type { TSchema } from "@sinclair/typebox";
+import { policySchema } from "@vivarium/attestation";
+import { partySchema } from "../identity/party.ts";
+import { psiSchema } from "./psi-schema.ts";
+
+const schemas: Readonly<Record<string, TSchema>> = {
+  "psi.schema.json": psiSchema,
+  "party.schema.json": partySchema,
+  "policy.schema.json": policySchema,
+};
+
+/** File name → text. */
+export function schemaFiles(): ReadonlyMap<string, string> {
+  return new Map(
+    Object.entries(schemas).map(([name, schema]) => [name, `${JSON.stringify(schema, null, 2)}\n`]),
+  );
+}

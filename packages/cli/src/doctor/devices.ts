@@ -1,0 +1,55 @@
+/** Devices of trusted execution environments: looked for by path, in the attesters' order. */
+import { access, constants } from "node:fs/promises";
+import { type Check, check } from "./check.ts";
+
+interface Device {
+  readonly name: string;
+  readonly path: string;
+  readonly gives: string;
+}
+
+const devices: readonly Device[] = [
+  { name: "device.gramine", path: "/dev/attestation/quote", gives: "SGX quotes through Gramine" },
+  { name: "device.sgx", path: "/dev/sgx_enclave", gives: "SGX enclaves" },
+  { name: "device.sgx-legacy", path: "/dev/sgx", gives: "SGX through Occlum" },
+  {
+    name: "device.configfs-tsm",
+    path: "/sys/kernel/config/tsm/report",
+    gives: "TDX, SEV-SNP and CCA reports",
+  },
+  { name: "device.tdx", path: "/dev/tdx_guest", gives: "TDX reports" },
+  { name: "device.snp", path: "/dev/sev-guest", gives: "SEV-SNP reports" },
+  { name: "device.csv", path: "/dev/csv-guest", gives: "Hygon CSV reports" },
+  { name: "device.tpm", path: "/dev/tpmrm0", gives: "TPM 2.0 quotes (measures, isolates nothing)" },
+  { name: "device.nitro", path: "/dev/nsm", gives: "Nitro attestation documents" },
+];
+
+export async function deviceChecks(root = ""): Promise<readonly Check[]> {
+  const found = await Promise.all(devices.map((device) => look(device, root)));
+  const any = found.some(({ status }) => status !== "info");
+  return [
+    ...found,
+    check(
+      "attester",
+      "warn",
+      "simulated",
+      any
+        ? "This version does not use the devices yet; evidence is simulated and protects from no host."
+        : "No device: evidence is simulated, signed by a development root, and protects from no host.",
+    ),
+  ];
+}
+
+async function look({ name, path, gives }: Device, root: string): Promise<Check> {
+  try {
+    await access(`${root}${path}`, constants.F_OK);
+  } catch {
+    return check(name, "info", `absent: ${path}`);
+  }
+  try {
+    await access(`${root}${path}`, constants.R_OK);
+    return check(name, "ok", `found: ${path} (${gives})`);
+  } catch {
+    return check(name, "warn", `found: ${path}, not readable`, "Add this user to its group.");
+  }
+}
