@@ -9,6 +9,7 @@ import {
   fingerprint,
   type Policy,
   type Revocations,
+  type RolePolicy,
   type Statement,
 } from "@vivarium/attestation";
 import { simulatedAttester, simulatedVerifier } from "@vivarium/attestation/simulated";
@@ -76,7 +77,7 @@ export interface PartyOptions {
 
 export interface LoggedEvent {
   readonly event: string;
-  readonly fields: LogFields;
+  readonly fields: LogFields & { readonly reason?: string };
 }
 
 export interface Party {
@@ -203,14 +204,22 @@ export async function party(here: World, options: PartyOptions): Promise<Party> 
   };
 }
 
+/** Makes a party's policy name exactly these peers. Before its endpoints are made. */
+export function admit(own: Party, fingerprints: readonly string[]): void {
+  const role = own.options.policy.roles[own.options.peerRole] as {
+    -readonly [Field in keyof RolePolicy]: RolePolicy[Field];
+  };
+  role.identities = fingerprints;
+}
+
 /** Lets each party's policy name the other's identity. */
 export function acquaint(a: Party, b: Party): void {
   for (const [own, other] of [
     [a, b],
     [b, a],
   ] as const) {
-    const role = own.options.policy.roles[own.options.peerRole];
-    (role as { identities: string[] }).identities.push(other.fingerprint);
+    const { identities } = own.options.policy.roles[own.options.peerRole] as RolePolicy;
+    admit(own, [...identities, other.fingerprint]);
   }
 }
 
