@@ -170,10 +170,6 @@ function translate(thrown: unknown, name: string, limits: TableLimits): Error {
     }
     return new TablesError("malformed", `${name}, line ${csv[1]}: not valid CSV.`, cause);
   }
-  const json = /Malformed JSON in file .*?(?:byte (\d+) in line (\d+))/s.exec(text);
-  if (json !== null) {
-    return new TablesError("malformed", `${name}, line ${json[2]}: not valid JSON.`, cause);
-  }
   if (/CSV (Parser|Error|File)/i.test(text)) {
     return new TablesError("malformed", `${name} is not valid CSV with these options.`, cause);
   }

@@ -4,7 +4,7 @@ import { basename, extname } from "node:path";
 import { type Database, identifier, literal, openDatabase } from "./duck.ts";
 import { causedBy, TablesError } from "./errors.ts";
 import { resolveLimits, type TableLimits } from "./limits.ts";
-import { type CsvDialect, scanCsv, scanJsonLines } from "./text.ts";
+import { type CsvDialect, findMalformedJson, scanCsv, scanJsonLines } from "./text.ts";
 
 export type TableFormat = "csv" | "tsv" | "parquet" | "jsonl";
 
@@ -85,6 +85,12 @@ export async function openSource(
     return source;
   } catch (thrown) {
     database.close();
+    if (format === "jsonl" && thrown instanceof TablesError && thrown.code === "malformed") {
+      const line = await findMalformedJson(path, name, input.signal);
+      if (line !== undefined) {
+        throw causedBy(thrown, "malformed", `${name}, line ${line}: not valid JSON.`);
+      }
+    }
     throw thrown;
   }
 }

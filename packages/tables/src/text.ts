@@ -5,7 +5,7 @@
  * never a shorter result.
  */
 import { createReadStream } from "node:fs";
-import { fromUtf8, throwIfAborted } from "@vivarium/core";
+import { concat, fromUtf8, throwIfAborted } from "@vivarium/core";
 import { causedBy, TablesError } from "./errors.ts";
 import type { TableLimits } from "./limits.ts";
 
@@ -243,6 +243,41 @@ export async function scanJsonLines(
     }
   }
   return blank ? records : records + 1;
+}
+
+/**
+ * The first line that is not one JSON value. Asked only after DuckDB has refused the file: its own
+ * line numbers leave out blank lines and are one too high.
+ */
+export async function findMalformedJson(
+  path: string,
+  name: string,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  let line = 1;
+  let pending: Uint8Array[] = [];
+  const malformed = (): boolean => {
+    const bytes = concat(...pending);
+    pending = [];
+    try {
+      const text = fromUtf8(bytes);
+      if (text.trim() !== "") JSON.parse(text);
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  for await (const chunk of bytesOf(path, name, signal)) {
+    let start = 0;
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+      pending.push(chunk.subarray(start, end));
+      if (malformed()) return line;
+      line++;
+      start = end + 1;
+    }
+    pending.push(chunk.slice(start));
+  }
+  return malformed() ? line : undefined;
 }
 
 /** The file without its byte-order mark. */

@@ -192,10 +192,15 @@ describe("JSON lines", () => {
   });
 
   it.each([
-    ['{"a":1}\n{"a":\n', /t\.jsonl, line \d+: not valid JSON/],
+    ['{"a":1}\n{"a":\n', /^t\.jsonl, line 2: not valid JSON\.$/],
+    ['{"a":1}\n\n\n{"a":3}\n{"a":4} x\n', /line 5: not valid JSON/],
+    ['{"a":1}\n{"a":1} {"a":2}', /line 2: not valid JSON/],
+    [
+      Uint8Array.from([...Buffer.from('{"a":1}\n{"a":"'), 0xff, 0x22, 0x7d]),
+      /line 2: not valid JSON/,
+    ],
     ['{"a":1}\n[1]\n', /line 2: not a JSON object/],
     ['{"a":1}\n7\n', /line 2: not a JSON object/],
-    ['{"a":1}\n{"a":1} {"a":2}\n', /t\.jsonl/],
   ])("refuses %j", async (content, message) => {
     await expect(readKeys({ path: file("t.jsonl", content), keys: a })).rejects.toMatchObject({
       code: "malformed",
