@@ -38,6 +38,8 @@ export class Session {
   readonly #sent = createHash("sha256");
   readonly #received = createHash("sha256");
   readonly #failed: Promise<never>;
+  readonly #readHello: Promise<void>;
+  #helloRead: () => void = () => undefined;
   #reject: (error: PsiError) => void = () => undefined;
   #failure: PsiError | undefined;
   bytesSent = 0;
@@ -50,6 +52,9 @@ export class Session {
       this.#reject = reject;
     });
     this.#failed.catch(() => undefined);
+    this.#readHello = new Promise((resolve) => {
+      this.#helloRead = resolve;
+    });
     this.#frames = this.#inbox[Symbol.asyncIterator]();
     this.#pump = this.#read(link.connect(this.#outbox));
   }
@@ -57,6 +62,7 @@ export class Session {
   /** Ends every pending and future operation with the first error given. */
   fail(error: PsiError): void {
     if (this.#failure !== undefined) return;
+    this.#helloRead();
     this.#failure = error;
     this.#reject(error);
   }
@@ -95,6 +101,8 @@ export class Session {
       if (frame.length - 1 > maxBytes) {
         throw new PsiError("protocol", `A ${type} frame is over its limit of ${maxBytes} bytes.`);
       }
+      // In a later turn of the event loop: this side compares first.
+      setImmediate(this.#helloRead);
       if (type !== "done") this.#received.update(u32(frame.length)).update(frame);
       return frame.subarray(1);
     } finally {
@@ -141,13 +149,23 @@ export class Session {
     this.#outbox.discard();
   }
 
-  /** An abort is seen at once, even while this side only computes or sends. */
+  /**
+   * An abort is seen at once, even while this side only computes or sends. Only behind the peer's
+   * Hello it waits for its turn: who differs in the configuration is to read how, not just that the
+   * other gave up.
+   */
   async #read(incoming: AsyncIterable<Uint8Array>): Promise<void> {
+    let hello = false;
     try {
       for await (const frame of incoming) {
         this.bytesReceived += frame.length;
-        if (frame[0] === frameTypes.abort) this.fail(peerAborted(frame.subarray(1)));
-        else await this.#inbox.push(frame);
+        if (frame[0] !== frameTypes.abort) {
+          await this.#inbox.push(frame);
+          hello = true;
+          continue;
+        }
+        if (hello) await this.#readHello;
+        this.fail(peerAborted(frame.subarray(1)));
       }
       this.#inbox.end();
     } catch (cause) {

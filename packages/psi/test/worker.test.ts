@@ -177,7 +177,7 @@ test("configurations that differ end both sides before any item, with the field 
   for (const side of [r, s]) {
     if (side.status === "fulfilled") throw new Error("must fail");
     expect(side.reason).toMatchObject({ domain: "psi", code: "config-mismatch" });
-    expect((side.reason as Error).message).toMatch(/mode: "/);
+    expect((side.reason as Error).message).toMatch(/"mode": "/);
   }
   expect(await outputs()).toEqual([]);
 }, 60_000);
