@@ -86,12 +86,16 @@ function settle(command: Command, io: Io): void {
   }
   if (command.commands.length > 0) {
     // Without an action Commander prints its help to the error stream and exits with 1.
-    command.action(() => {
+    // Excess arguments are unknown commands, which deserve the list of known ones.
+    command.allowExcessArguments(true).action(() => {
       throw new CommanderError(2, "commander.missingCommand", missing(command));
     });
   }
   for (const child of command.commands) settle(child, io);
 }
+
+/** Not for users: see its file. */
+const hidden = "errors";
 
 function first(command: Command): string {
   return (command.commands[0] as Command).name();
@@ -100,7 +104,7 @@ function first(command: Command): string {
 function missing(command: Command): string {
   const [unknown] = command.args;
   const names = command.commands
-    .filter((child) => child.name() !== "errors")
+    .filter((child) => child.name() !== hidden)
     .map((child) => child.name())
     .join(", ");
   return unknown === undefined

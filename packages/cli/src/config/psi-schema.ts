@@ -10,6 +10,7 @@ export interface PsiDocument {
   policy: string;
   listen?: string;
   connect?: string;
+  evidence: "simulated";
   input: PsiInput;
   output?: PsiOutput;
   mode: "intersection" | "cardinality";
@@ -40,8 +41,6 @@ export interface PsiOutput {
   path: string;
   format: "csv" | "parquet";
 }
-
-const schemaId = "https://vivarium.dev/schema/psi.schema.json";
 
 const choice = <const T extends string>(values: readonly T[], description: string): TUnsafe<T> =>
   Type.Unsafe<T>({
@@ -130,6 +129,9 @@ const document = strict(
     policy: text("What the peer must prove; relative to this file."),
     listen: Type.Optional(address("Address to wait on for the peer; one side listens.")),
     connect: Type.Optional(address("Address of the peer; the other side connects.")),
+    evidence: Type.Literal("simulated", {
+      description: "How this side proves itself. Simulated evidence isolates nothing.",
+    }),
     input,
     output: Type.Optional(output),
     mode: choice(["intersection", "cardinality"], "The common items, or only their number."),
@@ -152,7 +154,6 @@ const document = strict(
   },
   {
     $schema: "http://json-schema.org/draft-07/schema#",
-    $id: schemaId,
     title: "vivarium psi run",
     oneOf: [{ required: ["listen"] }, { required: ["connect"] }],
   },

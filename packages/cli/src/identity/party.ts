@@ -2,7 +2,7 @@
  * Party files: what one company hands to another before a run. Nothing in it is secret, and nothing
  * in it is to be believed before the fingerprints were compared over another way, by voice.
  */
-import { Type } from "@sinclair/typebox";
+import { type TSchema, Type } from "@sinclair/typebox";
 import { fingerprint } from "@vivarium/attestation";
 import { fromBase64Url } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
@@ -26,7 +26,7 @@ const strict = { additionalProperties: false };
 const digest = Type.String({ pattern: "^[0-9a-f]{64}$", title: "64 lower-case hex digits" });
 const printPattern = "^sha256:[0-9a-f]{64}$";
 const print = Type.String({ pattern: printPattern, title: "sha256: and 64 hex digits" });
-const partySchema = Type.Object(
+export const partySchema: TSchema = Type.Object(
   {
     version: Type.Literal(1),
     name: Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,62}$", title: "a name of an identity" }),
@@ -40,7 +40,12 @@ const partySchema = Type.Object(
       strict,
     ),
   },
-  strict,
+  {
+    ...strict,
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "vivarium party file",
+    description: "What a party tells a peer about itself. Compare the fingerprints by voice.",
+  },
 );
 
 /** @throws CliError `usage`. */
