@@ -1,7 +1,7 @@
 import { toHex, utf8 } from "@vivarium/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { PsiConfig, PsiProgress } from "../src/index.ts";
+import type { Executor, PsiConfig, PsiProgress } from "../src/index.ts";
 import { inlineExecutor } from "../src/index.ts";
 import { config, linkPair, resultOf, runBoth } from "./support.ts";
 
@@ -173,4 +173,68 @@ describe("what is on the wire", () => {
     expect(places.size).toBeGreaterThanOrEqual(6);
     expect(Math.max(...places.values())).toBeLessThan(25);
   }, 30_000);
+
+  /** Records what passes through an executor, 32-byte or 10-byte records in hex. */
+  function spied(log: { hash: string[]; multiply: string[]; evaluate: string[] }): Executor {
+    const inner = inlineExecutor("node");
+    const split = (bytes: Uint8Array, width: number): string[] =>
+      Array.from({ length: bytes.length / width }, (_, i) =>
+        toHex(bytes.subarray(i * width, (i + 1) * width)),
+      );
+    return {
+      parallelism: 1,
+      async hash(...task) {
+        const out = await inner.hash(...task);
+        log.hash.push(...split(out, 32));
+        return out;
+      },
+      multiply(scalar, points) {
+        log.multiply.push(...split(points, 32));
+        return inner.multiply(scalar, points);
+      },
+      async evaluate(...task) {
+        const out = await inner.evaluate(...task);
+        log.evaluate.push(...split(out, task[3]));
+        return out;
+      },
+    };
+  }
+  const empty = () => ({
+    hash: [] as string[],
+    multiply: [] as string[],
+    evaluate: [] as string[],
+  });
+
+  test.each(["receiver", "sender"] as const)(
+    "the %s masks in an order of its own",
+    async (role) => {
+      const log = empty();
+      const items = range(0, 100);
+      const spy = { items, executor: spied(log) };
+      await (role === "receiver"
+        ? runBoth(linkPair(), spy, { items })
+        : runBoth(linkPair(), { items }, spy));
+      expect(log.multiply).not.toEqual(log.hash);
+      expect([...log.multiply].sort()).toEqual([...log.hash].sort());
+    },
+  );
+
+  test.each(modes)("in mode %s tags leave in the order that it promises", async (mode) => {
+    const log = empty();
+    const agreed = { ...config, mode };
+    const pair = linkPair();
+    const items = range(0, 100);
+    await runBoth(pair, { items, config: agreed }, { items, config: agreed, executor: spied(log) });
+    const sent = pair.frames
+      .filter(({ frame }) => frame[0] === 4)
+      .flatMap(({ frame }) =>
+        Array.from({ length: (frame.length - 1) / 10 }, (_, i) =>
+          toHex(frame.subarray(1 + 10 * i, 11 + 10 * i)),
+        ),
+      );
+    expect([...sent].sort()).toEqual([...log.evaluate].sort());
+    // In cardinality mode the receiver must not know which of its items a tag belongs to.
+    if (mode === "cardinality") expect(sent).not.toEqual(log.evaluate);
+    else expect(sent).toEqual(log.evaluate);
+  });
 });
