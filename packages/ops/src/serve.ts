@@ -16,7 +16,7 @@ export interface OpsLimits {
   readonly maxHeaderBytes: number;
   /** Milliseconds for the whole header of a request. */
   readonly headersTimeoutMs: number;
-  /** Milliseconds for a request as a whole, and for silence on a connection. */
+  /** Milliseconds for a request as a whole; at least `headersTimeoutMs`. */
   readonly requestTimeoutMs: number;
   /** Milliseconds that a connection may stay open between requests. */
   readonly idleTimeoutMs: number;
@@ -59,6 +59,7 @@ export interface OpsServer extends AsyncDisposable {
  */
 export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   const limits: OpsLimits = { ...opsLimits, ...options.limits };
+  requireLimits(limits, options.port);
   const checks = Object.entries(options.checks ?? {});
   if (
     checks.length > limits.maxChecks ||
@@ -75,6 +76,7 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.idleTimeoutMs,
+      // Header and request time-outs hold from the connection on, also if nothing is ever sent.
       connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
     },
     (request, response) => {
@@ -85,8 +87,6 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
     },
   );
   server.maxConnections = limits.maxConnections;
-  // A connection on which nothing is ever sent has no request that could time out.
-  server.setTimeout(limits.requestTimeoutMs, (socket) => socket.destroy());
   const host = options.host ?? "127.0.0.1";
   await listen(server, host, options.port);
   const close = async (): Promise<void> => {
@@ -98,6 +98,21 @@ export async function serveOps(options: OpsOptions): Promise<OpsServer> {
   };
   const { port } = server.address() as AddressInfo;
   return { host, port, close, [Symbol.asyncDispose]: close };
+}
+
+function requireLimits(limits: OpsLimits, port: number): void {
+  for (const name of Object.keys(opsLimits) as (keyof OpsLimits)[]) {
+    // 0 would mean "no limit" to node:http.
+    if (!Number.isInteger(limits[name]) || limits[name] < 1 || limits[name] > 2_147_483_647) {
+      throw new OpsError("invalid-argument", `Limit ${name} must be a whole number above 0.`);
+    }
+  }
+  if (limits.headersTimeoutMs > limits.requestTimeoutMs) {
+    throw new OpsError("invalid-argument", "headersTimeoutMs must not exceed requestTimeoutMs.");
+  }
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new OpsError("invalid-argument", "The port must be a whole number from 0 to 65535.");
+  }
 }
 
 async function answer(

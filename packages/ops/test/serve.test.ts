@@ -80,11 +80,32 @@ describe("serveOps", () => {
     // Each limit alone, or one would hide that another does nothing.
     const slow = await serve({ limits: { headersTimeoutMs: 100, requestTimeoutMs: 60_000 } });
     expect(await raw(slow, "GET /livez HTTP/1.1\r\nX-Slow: ")).toMatch(/^HTTP\/1\.1 408/);
-    const silent = await serve({ limits: { requestTimeoutMs: 100, headersTimeoutMs: 60_000 } });
+    const silent = await serve({ limits: { requestTimeoutMs: 100, headersTimeoutMs: 100 } });
     expect(await raw(silent, "")).toMatch(/^HTTP\/1\.1 408|^$/);
     const small = await serve({ limits: { maxHeaderBytes: 1024 } });
     const request = `GET /livez HTTP/1.1\r\nX: ${"x".repeat(2000)}\r\n\r\n`;
     expect(await raw(small, request)).toMatch(/^HTTP\/1\.1 431/);
+  });
+
+  it("ends idle connections and slow bodies", async () => {
+    const idle = await serve({ limits: { idleTimeoutMs: 100 } });
+    expect(await raw(idle, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")).toMatch(/^HTTP\/1\.1 200/);
+    const body = "GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n";
+    const slow = await serve({ limits: { requestTimeoutMs: 100, headersTimeoutMs: 100 } });
+    expect(await raw(slow, body)).toMatch(/^HTTP\/1\.1/);
+  });
+
+  it("refuses limits and ports that mean nothing", async () => {
+    for (const limits of [
+      { maxConnections: 0 },
+      { requestTimeoutMs: 1.5 },
+      { headersTimeoutMs: 60_000 },
+    ]) {
+      await expect(serve({ limits })).rejects.toMatchObject({ code: "invalid-argument" });
+    }
+    for (const port of [-1, 65_536, 1.5]) {
+      await expect(serve({ port })).rejects.toMatchObject({ code: "invalid-argument" });
+    }
   });
 
   it("refuses bad names of checks and a port in use", async () => {
