@@ -43,6 +43,8 @@ export interface Outcome {
 
 export interface Shell {
   readonly io: Io;
+  /** Runs another command line, for commands that are made of commands. */
+  run(args: readonly string[], io: Io): Promise<ExitCode>;
   readonly outcome: Outcome;
 }
 

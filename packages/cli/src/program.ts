@@ -1,5 +1,4 @@
 /** The command line: parses arguments, runs one command, turns errors into one line. */
-import { readFile } from "node:fs/promises";
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
 import { registerDoctor } from "./commands/doctor.ts";
@@ -14,6 +13,7 @@ import type { ExitCode } from "./errors/entry.ts";
 import { CliError } from "./errors/error.ts";
 import { reportError } from "./errors/report.ts";
 import type { Io } from "./io.ts";
+import { programVersion } from "./version.ts";
 
 /**
  * Runs one command.
@@ -21,14 +21,14 @@ import type { Io } from "./io.ts";
  * @returns the exit code; never throws.
  */
 export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
-  const shell: Shell = { io, outcome: { exit: 0 } };
+  const shell: Shell = { io, run, outcome: { exit: 0 } };
   // Before parsing: an error of the command line itself must have the wanted form, too.
   const own = args.slice(0, args.includes("--") ? args.indexOf("--") : undefined);
   const { VIVARIUM_DEBUG: debug } = io.env;
   const json = own.includes("--json");
   const verbose = own.includes("--verbose") || debug === "1";
   try {
-    await createProgram(shell, await version()).parseAsync([...args], { from: "user" });
+    await createProgram(shell, await programVersion()).parseAsync([...args], { from: "user" });
     return shell.outcome.exit;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
@@ -123,9 +123,4 @@ function asUserError(thrown: unknown, io: Io): unknown {
     return new CliError("interrupted", "The command was interrupted.", { cause: thrown });
   }
   return thrown;
-}
-
-async function version(): Promise<string> {
-  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -34,10 +34,10 @@ const barWidth = 24;
 export function createProgress(io: Io, style: ProgressStyle = "text"): Progress {
   const tty = style === "text" && io.stderr.isTty;
   const interval = style === "json" ? redrawMs.json : tty ? redrawMs.tty : redrawMs.lines;
+  // Of each phase: two phases run side by side and take turns with their events.
+  const drawn = new Map<string, { at: number; complete: boolean }>();
   let phase: string | undefined;
-  let drawnAt = Number.NEGATIVE_INFINITY;
   let barShown = false;
-  let complete = false;
 
   const endBar = (): void => {
     if (barShown) io.stderr.write("\n");
@@ -57,14 +57,14 @@ export function createProgress(io: Io, style: ProgressStyle = "text"): Progress 
 
   return {
     update(event) {
-      const isNew = event.phase !== phase;
+      const last = drawn.get(event.phase);
       const isDone = event.total > 0 && event.done >= event.total;
       const now = io.now();
-      if (!isNew && ((isDone && complete) || (!isDone && now - drawnAt < interval))) return;
-      if (isNew) endBar();
+      const again = last !== undefined && event.done > 0;
+      if (again && ((isDone && last.complete) || (!isDone && now - last.at < interval))) return;
+      if (event.phase !== phase) endBar();
       phase = event.phase;
-      drawnAt = now;
-      complete = isDone;
+      drawn.set(event.phase, { at: now, complete: isDone });
       draw(event);
     },
     note(text) {

@@ -7,11 +7,12 @@ export function registerPsi(program: Command, shell: Shell): void {
     .command("psi")
     .description("find the items that two tables have in common, and nothing else");
 
-  complete<{ config: string }>(
+  complete<{ config: string; bundle?: string }>(
     psi
       .command("run")
       .description("run one side of an intersection; either side may start first")
-      .requiredOption("--config <file>", "configuration of this side"),
+      .requiredOption("--config <file>", "configuration of this side")
+      .option("--bundle <dir>", "measured worker to run (default: the installed one)"),
     shell,
     "vivarium psi run --config alice.yaml",
     async () => {
@@ -24,7 +25,8 @@ export function registerPsi(program: Command, shell: Shell): void {
         const config = await loadPsiConfig(configPath);
         const state = await context.state({ create: false });
         const { json, verbose, io } = context;
-        return exitCode(await runPsi({ config, configPath, state, json, verbose }, io));
+        const bundle = options.bundle === undefined ? {} : { bundle: context.path(options.bundle) };
+        return exitCode(await runPsi({ config, configPath, state, json, verbose, ...bundle }, io));
       };
     },
   );
@@ -37,7 +39,7 @@ export function registerPsi(program: Command, shell: Shell): void {
     "vivarium psi demo",
     async () => {
       const { runPsiDemo } = await import("../psi/demo.ts");
-      return async ({ json, verbose, io }) => exitCode(await runPsiDemo({ json, verbose }, io));
+      return async ({ json, verbose, io }) => exitCode(await runPsiDemo({ json, verbose, run: shell.run }, io));
     },
   );
 }

@@ -1,5 +1,6 @@
 /** What `psi run` and `psi demo` are started with. */
 import type { PsiConfig } from "../config/psi.ts";
+import type { Io } from "../io.ts";
 import type { State } from "../state.ts";
 
 export interface PsiRunOptions {
@@ -17,6 +18,8 @@ export interface PsiRunOptions {
 }
 
 export interface PsiDemoOptions {
+  /** Runs another command line in this process. */
+  readonly run: (args: readonly string[], io: Io) => Promise<number>;
   readonly json: boolean;
   readonly verbose: boolean;
 }

@@ -17,6 +17,8 @@ import { openIdentity, openRoot } from "../identity/open.ts";
 import { type Io, printable } from "../io.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { createProgress, type Progress } from "../progress.ts";
+import { programVersion } from "../version.ts";
+import { measurePsi } from "./bundle.ts";
 import { createRunLog } from "./log.ts";
 import type { PsiRunOptions } from "./options.ts";
 import { summaryJson, summaryLines } from "./report.ts";
@@ -35,10 +37,18 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
   progress.note(
     "Evidence is simulated: it proves the code by a development root, and isolates nothing.",
   );
-  const operations = await createRunLog(config.metrics, io, options.verbose);
+  const bundle = options.bundle ?? psiBundle();
+  const { code } = await measurePsi(bundle);
+  const operations = await createRunLog({
+    metrics: config.metrics,
+    io,
+    verbose: options.verbose,
+    version: await programVersion(),
+    code,
+  });
   try {
     await using worker = await launch({
-      bundle: options.bundle ?? psiBundle(),
+      bundle,
       role: config.role,
       workload: "psi",
       policy,
@@ -50,6 +60,7 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
       signal: io.signal,
       onEvent: (event) => show(event, progress, json ? io : undefined),
     });
+    operations.ready();
     const result = (await worker.result) as unknown as PsiWorkerSummary;
     progress.finish();
     await writeNew(config.receipt, "receipt", result.receipt);

@@ -1,0 +1,7 @@
+/** Version of this program. */
+import { readFile } from "node:fs/promises";
+
+export async function programVersion(): Promise<string> {
+  const text = await readFile(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
