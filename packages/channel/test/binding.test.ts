@@ -1,4 +1,5 @@
 /** Every field of a binding stops one attack: drop a field from the source and its test here fails. */
+import { encodeStatement, statementDigest } from "@vivarium/attestation";
 import { toHex } from "@vivarium/core";
 import { describe, expect, test } from "vitest";
 import {
@@ -10,6 +11,7 @@ import {
   renewedBinding,
   sessionBinding,
 } from "../src/handshake/binding.ts";
+import { statementHash } from "../src/handshake/handshake.ts";
 import { codeOf, crypto, endpoint, meet, pair, rulesOf } from "./party.ts";
 
 const bytes = (fill: number, length = 32) => new Uint8Array(length).fill(fill);
@@ -151,4 +153,12 @@ describe("the binding of a re-attestation covers", () => {
 
 test("session and renewal, client and server have labels of their own", async () => {
   expect(exporterLabel("client")).not.toBe(exporterLabel("server"));
+});
+
+test("the digest of a received statement is the digest of the statement", async () => {
+  const { client } = await pair();
+  const { statement } = client;
+  expect(toHex(await statementHash(crypto, encodeStatement(statement)))).toBe(
+    toHex(await statementDigest(crypto, statement)),
+  );
 });

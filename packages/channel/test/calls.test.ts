@@ -259,6 +259,18 @@ test("a peer that falls silent is given up with a clear error", async () => {
   }
 });
 
+test("a peer is not given up for a pause of our own", async () => {
+  const manual = manualClock(Date.parse("2026-03-01T00:00:00Z"));
+  let paused = 0;
+  const clock = { ...manual, monotonic: () => manual.monotonic() + paused };
+  const { client, server } = await open({ clock });
+  paused = 40_000;
+  manual.advance(10_000);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect([client.open, server.open]).toEqual([true, true]);
+  await client.close();
+});
+
 test("pings keep an idle channel open", async () => {
   const clock = manualClock(Date.parse("2026-03-01T00:00:00Z"));
   const { client, server } = await open({ clock });

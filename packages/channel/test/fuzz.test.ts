@@ -150,6 +150,10 @@ test("a Hello is what it was, or it is refused", async () => {
     statement: client.statement,
   });
   expect(toHex(encodeHello(decodeHello(hello)))).toBe(toHex(hello));
+  // The second byte is the version, the one thing that another version also has.
+  for (const version of [0, 2, 99]) {
+    expect(() => decodeHello(new Uint8Array(hello).fill(version, 1, 2))).toThrow(/version/);
+  }
   fc.assert(
     fc.property(fc.nat(hello.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
       const other = new Uint8Array(hello);

@@ -3,13 +3,8 @@
  * verdict, in this order, each step needing the one before. No frame of the application is sent or
  * parsed before both verdicts.
  */
-import {
-  AttestationResult,
-  type EvidenceType,
-  type Statement,
-  statementDigest,
-} from "@vivarium/attestation";
-import { equalBytes, labels, lengthPrefixed } from "@vivarium/core";
+import { AttestationResult, type EvidenceType, type Statement } from "@vivarium/attestation";
+import { type Crypto, equalBytes, labels, lengthPrefixed } from "@vivarium/core";
 import { ChannelError, refusal } from "../errors.ts";
 import { type FrameSource, peerRefused } from "../frame-source.ts";
 import { frame, frameTypes } from "../frames.ts";
@@ -19,7 +14,14 @@ import { UnattestedPeer } from "../peer.ts";
 import type { Transport } from "../transport.ts";
 import { type Binder, exporterLabel, helloDigest, type TlsRole } from "./binding.ts";
 import { appraiseEvidence, collectEvidence } from "./evidence.ts";
-import { decodeHello, encodeHello, type Hello, nonceBytes, protocolVersion } from "./hello.ts";
+import {
+  decodeHello,
+  encodeHello,
+  type Hello,
+  nonceBytes,
+  protocolVersion,
+  type ReceivedHello,
+} from "./hello.ts";
 import {
   type DelegationCache,
   type ProvenIdentity,
@@ -79,8 +81,9 @@ export async function handshake(context: HandshakeContext): Promise<Established>
     own: await helloDigest(options.crypto, ownHello),
     peer: await helloDigest(options.crypto, peerHello),
   };
-  const own = await bind(context, transport.role, attesting?.statement, digests);
-  const peer = await bind(context, peerRole, hello.statement, digests);
+  const peerStatement = hello.statementBytes && statementHash(options.crypto, hello.statementBytes);
+  const own = await bind(context, transport.role, context.own?.digest, digests);
+  const peer = await bind(context, peerRole, peerStatement, digests);
 
   // Identity of both before evidence of either: quotes are costly, and name what they were made for.
   if (attesting !== undefined && own !== undefined) {
@@ -172,7 +175,11 @@ function acceptedTypes(options: EndpointOptions): readonly EvidenceType[] {
 }
 
 /** Everything about a Hello that can be refused before any cryptography. */
-function readPeerHello(bytes: Uint8Array, ownBytes: Uint8Array, context: HandshakeContext): Hello {
+function readPeerHello(
+  bytes: Uint8Array,
+  ownBytes: Uint8Array,
+  context: HandshakeContext,
+): ReceivedHello {
   const { options, transport, limits } = context;
   if (equalBytes(bytes, ownBytes)) throw refusal("hello.reflection", "the peer's Hello", "our own");
   const hello = decodeHello(bytes);
@@ -202,6 +209,11 @@ function readPeerHello(bytes: Uint8Array, ownBytes: Uint8Array, context: Handsha
   return hello;
 }
 
+/** What `statementDigest` gives, from the bytes at hand: `decodeStatement` takes no others. */
+export async function statementHash(crypto: Crypto, statement: Uint8Array): Promise<Uint8Array> {
+  return await crypto.digest("SHA-256", lengthPrefixed(labels.statement, statement));
+}
+
 interface Digests {
   readonly own: Uint8Array;
   readonly peer: Uint8Array;
@@ -210,13 +222,11 @@ interface Digests {
 async function bind(
   context: HandshakeContext,
   role: TlsRole,
-  statement: Statement | undefined,
+  statement: Promise<Uint8Array> | undefined,
   digests: Digests,
 ): Promise<Uint8Array | undefined> {
   if (statement === undefined) return undefined;
-  const { options, transport, binder, own } = context;
-  const isOwn = role === transport.role && own !== undefined;
-  const digest = isOwn ? own.digest : statementDigest(options.crypto, statement);
+  const { options, transport, binder } = context;
   const isClient = transport.role === "client";
   return await binder(options.crypto, {
     mode: options.mode,
@@ -226,7 +236,7 @@ async function bind(
     exporter: transport.exportKey(exporterLabel(role), new Uint8Array(0), 32),
     clientHello: isClient ? digests.own : digests.peer,
     serverHello: isClient ? digests.peer : digests.own,
-    statement: await digest,
+    statement: await statement,
   });
 }
 

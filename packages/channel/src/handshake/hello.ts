@@ -28,6 +28,12 @@ export interface Hello {
   readonly statement: Statement | undefined;
 }
 
+/** A Hello as it was received. */
+export interface ReceivedHello extends Hello {
+  /** The statement's own bytes; its encoding is deterministic, so there are no others. */
+  readonly statementBytes: Uint8Array | undefined;
+}
+
 /** @param statement the statement's bytes, where they are at hand. */
 export function encodeHello(
   hello: Hello,
@@ -55,7 +61,7 @@ const limits = {
 };
 
 /** @throws ChannelError `protocol`; CoreError or AttestationError for malformed parts. */
-export function decodeHello(bytes: Uint8Array): Hello {
+export function decodeHello(bytes: Uint8Array): ReceivedHello {
   const fields = decode(bytes, limits);
   if (!Array.isArray(fields) || fields.length !== 7) throw malformed("seven fields");
   const [version, mode, role, nonce, clock, accepts, statement] = fields as readonly Encodable[];
@@ -74,17 +80,20 @@ export function decodeHello(bytes: Uint8Array): Hello {
     return type;
   });
   if (statement !== null && !(statement instanceof Uint8Array)) throw malformed("a statement");
-  const hello: Hello = {
+  const statementBytes = statement ?? undefined;
+  const hello: ReceivedHello = {
     version,
     mode,
     role,
     nonce,
     clock,
     accepts: types,
-    statement: statement === null ? undefined : decodeStatement(statement),
+    statement: statementBytes && decodeStatement(statementBytes),
+    statementBytes,
   };
   // One Hello, one encoding: what was parsed is exactly what is hashed.
-  if (!equalBytes(encodeHello(hello), bytes)) throw malformed("the canonical encoding");
+  if (!equalBytes(encodeHello(hello, statementBytes), bytes))
+    throw malformed("the canonical encoding");
   return hello;
 }
 
