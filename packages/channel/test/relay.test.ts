@@ -178,6 +178,18 @@ describe("whatever a wire does to one frame of an honest pair, nobody opens", ()
     expectRefused(result);
   });
 
+  test("the right content under another type, such as one of the application's", async () => {
+    for (const name of ["hello", "identity", "evidence", "verdict"] as const) {
+      const result = await attack(
+        (frame) => [frame.type === frameTypes[name] ? { ...frame, type: frameTypes.open } : frame],
+        "cut in",
+      );
+      const ends = [codeOf(result.outcome.client), codeOf(result.outcome.server)];
+      expect(ends).not.toContain("open");
+      expect(ends).toContain("protocol");
+    }
+  });
+
   test("a verdict in place of evidence", async () => {
     const verdict = { type: frameTypes.verdict, body: new Uint8Array([1]) };
     expectRefused(
