@@ -87,10 +87,10 @@ describe("a psi configuration", () => {
     ["mode: intersection", "mode: cardinality", "output: must be absent: in mode cardinality"],
     ["role: receiver", "role: sender", "output: must be absent: the result goes to the receiver"],
     ["output:\n  path: shared.csv\n  format: csv\n", "", "output: is required"],
-    ["email]\n", "e164]\n", "input.keys[0].region: is required for e164"],
+    ["nfkc, email]\n", "e164]\n", "input.keys[0].region: is required for e164"],
     ["[trim,", "[ trim,", ""],
-    ["email]\n", "email]\n      region: DE\n", "region: has no meaning without e164"],
-    ["email]\n", "e164]\n      region: de\n", "region: must be a two-letter country code"],
+    ["nfkc, email]\n", "email]\n      region: DE\n", "region: has no meaning without e164"],
+    ["nfkc, email]\n", "e164]\n      region: de\n", "region: must be a two-letter country code"],
     ["columns: [email]", "columns: [email]\n      as: [a, b]", "as: must have one name for each"],
     [
       "path: customers.csv",
@@ -112,7 +112,7 @@ describe("a psi configuration", () => {
       "minItems: is more than maxItems",
     ],
     ["version: 1", "version: 1\nversion: 1", "alice.yaml:2:1: Map keys must be unique"],
-    ["version: 1", "version: &a 1\nrole: *a", "aliases (*name) are not allowed"],
+    ["receipt: receipt.cbor", "receipt: &r a\nidentity: *r", "aliases (*name) are not allowed"],
     ["version: 1", "version: !!js/function 1", "alice.yaml:1:10: Unresolved tag"],
     ["mode: intersection", "mode: [", "alice.yaml:16:"],
   ])("with %j as %j is refused: %s", (from, to, message) => {
@@ -211,7 +211,10 @@ describe("parseEndpoint", () => {
 describe("schemas", () => {
   it.each([...schemaFiles().keys()])("%s is in step", async (name) => {
     const file = new URL(`../schema/${name}`, import.meta.url);
-    expect(await readFile(file, "utf8")).toBe(schemaFiles().get(name));
+    // As data: the formatter breaks lines elsewhere.
+    expect(JSON.parse(await readFile(file, "utf8"))).toEqual(
+      JSON.parse(schemaFiles().get(name) ?? ""),
+    );
   });
 
   it("describe the configuration of the documents", async () => {

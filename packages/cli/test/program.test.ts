@@ -10,7 +10,7 @@ function everyCommand(): readonly (readonly string[])[] {
     found.push([...path]);
     for (const child of command.commands) visit(child, [...path, child.name()]);
   };
-  visit(createProgram({ io, outcome: { exit: 0 } }, "0.0.0"), []);
+  visit(createProgram({ io, run, outcome: { exit: 0 } }, "0.0.0"), []);
   return found;
 }
 

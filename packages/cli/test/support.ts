@@ -33,8 +33,20 @@ export function fakeIo(directory: string, options: CliOptions = {}) {
   let out = "";
   let err = "";
   const io: Io = {
-    stdout: { write: (text) => void (out += text), isTty: false, columns: 80 },
-    stderr: { write: (text) => void (err += text), isTty: false, columns: 80 },
+    stdout: {
+      isTty: false,
+      columns: 80,
+      write(text) {
+        out += text;
+      },
+    },
+    stderr: {
+      isTty: false,
+      columns: 80,
+      write(text) {
+        err += text;
+      },
+    },
     interactive: options.answer !== undefined,
     env: options.env ?? {},
     cwd: directory,

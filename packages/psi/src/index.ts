@@ -9,6 +9,8 @@ export { PsiError, psiErrorClass, psiErrorCodes } from "./errors.ts";
 export type { Executor, PoolExecutorOptions, TaskPool } from "./executor.ts";
 export { inlineExecutor, poolExecutor } from "./executor.ts";
 export type { PsiBatch } from "./input.ts";
+export type { LaunchPsiOptions, PsiPartyConfig, PsiWorker } from "./launch.ts";
+export { launchPsi, runPsi } from "./launch.ts";
 export { psiLimits } from "./limits.ts";
 export type { PsiOptions, PsiResult } from "./options.ts";
 export type { PsiPhase, PsiProgress } from "./progress.ts";

@@ -16,6 +16,8 @@ export type {
 export { launch } from "./launch.ts";
 export type { Manifest, ManifestFile } from "./manifest.ts";
 export { decodeManifest, encodeManifest, manifestDigest } from "./manifest.ts";
+export type { BundleMeasurements, MeasureOptions } from "./measure-bundle.ts";
+export { measureBundle } from "./measure-bundle.ts";
 export type { Pool, PoolOptions, PoolStats, RunOptions, TasksOf, TypedPool } from "./pool.ts";
 export { createPool } from "./pool.ts";
 export type { ReleaseGate, ReleaseGateOptions } from "./release.ts";

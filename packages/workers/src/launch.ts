@@ -29,6 +29,7 @@ import { configDigest, flagsDigest } from "./digests.ts";
 import { type Exit, WorkersError } from "./errors.ts";
 import { runtimeFlags, workerEnvironment } from "./flags.ts";
 import { isolate, type WorkerIsolation } from "./isolation.ts";
+import { defaultMemoryMb } from "./limits.ts";
 import { logLines } from "./lines.ts";
 import { manifestDigest } from "./manifest.ts";
 import { type Copy, copyBundle } from "./measure.ts";
@@ -216,7 +217,7 @@ function requireOptions(options: LaunchOptions): ResolvedLimits {
   within("graceMs", options.graceMs ?? 10_000, 0, 3_600_000);
   within("startTimeoutMs", options.startTimeoutMs ?? 60_000, 1, 3_600_000);
   return {
-    memoryMb: within("memoryMb", limits.memoryMb ?? 4_096, 64, 1_048_576),
+    memoryMb: within("memoryMb", limits.memoryMb ?? defaultMemoryMb, 64, 1_048_576),
     dataMb:
       limits.dataMb === undefined ? undefined : within("dataMb", limits.dataMb, 64, 1_048_576),
     openFiles: within("openFiles", limits.openFiles ?? 4_096, 64, 1_048_576),

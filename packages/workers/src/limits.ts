@@ -57,3 +57,6 @@ export const poolLimits = {
   /** Characters of a task's name. */
   maxNameChars: 128,
 } as const;
+
+/** MiB of JavaScript heap of a trust domain unless the launch says otherwise; a measured flag. */
+export const defaultMemoryMb = 4_096;

@@ -39,7 +39,8 @@ export function registerPsi(program: Command, shell: Shell): void {
     "vivarium psi demo",
     async () => {
       const { runPsiDemo } = await import("../psi/demo.ts");
-      return async ({ json, verbose, io }) => exitCode(await runPsiDemo({ json, verbose, run: shell.run }, io));
+      return async ({ json, verbose, io }) =>
+        exitCode(await runPsiDemo({ json, verbose, run: shell.run }, io));
     },
   );
 }

@@ -1,16 +1,6 @@
 /** `psi run`: launches this party's measured trust domain and shows what it reports. */
-import { channelErrorClass } from "@vivarium/channel";
-import { type Encodable, toHex } from "@vivarium/core";
-import {
-  type PsiWorkerConfig,
-  type PsiWorkerEvent,
-  type PsiWorkerSummary,
-  psiBundle,
-  psiErrorClass,
-} from "@vivarium/psi";
-import { sealErrorClass } from "@vivarium/seal";
-import { tablesErrorClass } from "@vivarium/tables";
-import { launch, type WorkerEvent } from "@vivarium/workers";
+import { toHex } from "@vivarium/core";
+import { launchPsi, type PsiPartyConfig, type PsiWorkerEvent, psiBundle } from "@vivarium/psi";
 import type { PsiConfig } from "../config/psi.ts";
 import { refuseExistingFile, writeNew } from "../files.ts";
 import { openIdentity, openRoot } from "../identity/open.ts";
@@ -22,9 +12,6 @@ import { measurePsi } from "./bundle.ts";
 import { createRunLog } from "./log.ts";
 import type { PsiRunOptions } from "./options.ts";
 import { summaryJson, summaryLines } from "./report.ts";
-
-/** Largest set of either side unless the configuration says otherwise. */
-const defaultMaxItems = 100_000_000;
 
 /** @returns the exit code. @throws errors of the packages involved. */
 export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
@@ -47,21 +34,19 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
     code,
   });
   try {
-    await using worker = await launch({
+    await using side = await launchPsi({
       bundle,
       role: config.role,
-      workload: "psi",
       policy,
-      config: workerConfig(config) as unknown as Encodable,
+      config: partyConfig(config),
       identity: identity.signer,
       attestation: { kind: "simulated", root: root.signer },
       log: operations.log,
-      errorClasses: [psiErrorClass, channelErrorClass, tablesErrorClass, sealErrorClass],
       signal: io.signal,
       onEvent: (event) => show(event, progress, json ? io : undefined),
     });
     operations.ready();
-    const result = (await worker.result) as unknown as PsiWorkerSummary;
+    const result = await side.result;
     progress.finish();
     await writeNew(config.receipt, "receipt", result.receipt);
     await writeNew(
@@ -89,7 +74,7 @@ async function refuseExisting(config: PsiConfig): Promise<void> {
   if (config.output !== undefined) await refuseExistingFile(config.output.path, "output");
 }
 
-function workerConfig(config: PsiConfig): PsiWorkerConfig {
+function partyConfig(config: PsiConfig): PsiPartyConfig {
   const { path, format, delimiter, header } = config.input;
   return {
     ...config.network,
@@ -111,16 +96,14 @@ function workerConfig(config: PsiConfig): PsiWorkerConfig {
     ...(config.output === undefined ? {} : { output: config.output }),
     mode: config.mode,
     resultTo: config.resultTo,
-    minItems: config.minItems ?? 0,
-    maxItems: config.maxItems ?? defaultMaxItems,
+    ...(config.minItems === undefined ? {} : { minItems: config.minItems }),
+    ...(config.maxItems === undefined ? {} : { maxItems: config.maxItems }),
     timeoutMs: config.timeoutMs,
   };
 }
 
 /** @param machine where events go as JSON lines; absent for people. */
-function show(event: WorkerEvent, progress: Progress, machine: Io | undefined): void {
-  if (event.kind !== "event") return;
-  const value = event.value as unknown as PsiWorkerEvent;
+function show(value: PsiWorkerEvent, progress: Progress, machine: Io | undefined): void {
   if (value.type === "progress") {
     const { phase, done, total, rate, etaMs } = value;
     progress.update({ phase, done, total: total ?? 0, rate, etaMs: etaMs ?? undefined });

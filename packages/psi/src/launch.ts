@@ -1,0 +1,66 @@
+/** One side of an intersection in a measured process of its own. */
+import { channelErrorClass } from "@vivarium/channel";
+import type { Encodable } from "@vivarium/core";
+import { sealErrorClass } from "@vivarium/seal";
+import { tablesErrorClass } from "@vivarium/tables";
+import { type LaunchOptions, launch, type Worker } from "@vivarium/workers";
+import { psiBundle } from "./bundle.ts";
+import type { PsiRole } from "./config.ts";
+import { psiErrorClass } from "./errors.ts";
+import { psiLimits } from "./limits.ts";
+import type { PsiWorkerConfig } from "./worker/config.ts";
+import type { PsiWorkerEvent, PsiWorkerSummary } from "./worker/events.ts";
+
+type Optional = "minItems" | "maxItems" | "timeoutMs";
+
+/** What both sides choose; `minItems` and `maxItems` must be the same on both. */
+export type PsiPartyConfig = Omit<PsiWorkerConfig, Optional> &
+  Partial<Pick<PsiWorkerConfig, Optional>>;
+
+export interface LaunchPsiOptions
+  extends Omit<LaunchOptions, "bundle" | "role" | "workload" | "config" | "onEvent"> {
+  /** Measured bundle. Default: the installed one. */
+  readonly bundle?: string;
+  readonly role: PsiRole;
+  /** Defaults: `minItems` 0, `maxItems` 100,000,000, `timeoutMs` one hour. */
+  readonly config: PsiPartyConfig;
+  readonly onEvent?: (event: PsiWorkerEvent) => void;
+}
+
+/** A launched side. Disposing of it stops the process. */
+export interface PsiWorker extends AsyncDisposable {
+  readonly worker: Worker;
+  /** @throws WorkersError, ChannelError, TablesError or PsiError: then nothing was written. */
+  readonly result: Promise<PsiWorkerSummary>;
+}
+
+/** Launches one side. @throws WorkersError if it does not start. */
+export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
+  const { onEvent, config, ...rest } = options;
+  const complete: PsiWorkerConfig = {
+    minItems: 0,
+    maxItems: psiLimits.maxItems,
+    timeoutMs: 3_600_000,
+    ...config,
+  };
+  const worker = await launch({
+    errorClasses: [psiErrorClass, channelErrorClass, tablesErrorClass, sealErrorClass],
+    ...rest,
+    bundle: options.bundle ?? psiBundle(),
+    workload: "psi",
+    // An interface has no index signature; every field of it is encodable.
+    config: complete as unknown as Encodable,
+    onEvent: (event) => {
+      if (event.kind === "event") onEvent?.(event.value as unknown as PsiWorkerEvent);
+    },
+  });
+  // Our own bundle, measured at launch: it returns what its main function is typed to return.
+  const result = worker.result as Promise<unknown> as Promise<PsiWorkerSummary>;
+  return { worker, result, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };
+}
+
+/** Launches one side and waits for its end. */
+export async function runPsi(options: LaunchPsiOptions): Promise<PsiWorkerSummary> {
+  await using side = await launchPsi(options);
+  return await side.result;
+}
