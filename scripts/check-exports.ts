@@ -11,7 +11,9 @@ interface Manifest {
   readonly license?: string;
   readonly type?: string;
   readonly sideEffects?: boolean;
-  readonly exports?: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
+  readonly exports?: Readonly<
+    Record<string, string | { readonly types: string; readonly default: string }>
+  >;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
@@ -35,6 +37,10 @@ for (const file of manifests) {
   want(existsSync(`${folder}/README.md`), "no README.md");
   want(existsSync(`${folder}/src/index.ts`), "no src/index.ts");
   for (const [entry, target] of Object.entries(manifest.exports ?? {})) {
+    if (typeof target === "string") {
+      want(existsSync(`${folder}/${target}`), `exports["${entry}"] names no file`);
+      continue;
+    }
     const source = target.default.replace("./dist/", "./src/").replace(/\.js$/, ".ts");
     want(existsSync(`${folder}/${source}`), `exports["${entry}"] has no source ${source}`);
     want(

@@ -1,4 +1,11 @@
-import type { Signer } from "@vivarium/core";
+import { type AttestationResult, createAppraiser, fingerprint } from "@vivarium/attestation";
+import {
+  simulatedAttester,
+  simulatedPolicy,
+  simulatedVerifier,
+} from "@vivarium/attestation/simulated";
+import type { Signer   Clock,
+} from "@vivarium/core";
 import {
   defaultDecodeLimits,
   fromHex,
@@ -12,8 +19,6 @@ import {
 } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
-// Not exported by the package: outside tests only its appraiser may make a result.
-import { constructResult } from "../../attestation/dist/result.js";
 import { decodeCanonical, encodeCanonical } from "../src/canonical.ts";
 import { generateRecipient, type HpkeKem, type HpkeKey, suiteOf } from "../src/hpke.ts";
 import { type OpenMessageOptions, openMessage, sealMessage } from "../src/message.ts";
@@ -217,28 +222,9 @@ describe("replay guard", () => {
 describe("to and from a verified statement", () => {
   test("uses the keys of the result, and only while it is valid", async () => {
     const [recipient, signer] = [await generateRecipient(), await crypto.generateSigner("ES256")];
-    const none = new Uint8Array(0);
-    const resultFor = (hpke: Uint8Array, signing: Uint8Array) =>
-      constructResult({
-        tee: "simulated",
-        isolation: "simulated",
-        binding: "session",
-        role: "sender",
-        identity: "sha256:00",
-        claims: {},
-        measurements: {},
-        tcb: { status: "UpToDate", advisories: [] },
-        findings: [],
-        policyDigest: "",
-        evidenceDigest: "",
-        statementDigest: "",
-        keys: { tls: none, signing, hpke, receipt: none },
-        issuedAt: time.now(),
-        expiresAt: time.now() + 1000,
-      });
     const time = manualClock(5_000_000);
-    const to = resultFor(recipient.publicKey, none);
-    const from = resultFor(none, signer.publicKey);
+    const to = await appraised(time, recipient.publicKey, signer.publicKey);
+    const from = await appraised(time, random.bytes(32), signer.publicKey);
     const sealing = { to, from: signer, info, aad, plaintext, clock: time, random };
     const message = await sealMessage(sealing);
     const replay = createReplayGuard({ clock: time });
@@ -246,8 +232,50 @@ describe("to and from a verified statement", () => {
     expect((await openMessage(message, opening)).plaintext).toEqual(plaintext);
     expect(receiptParty(to)).toMatchObject({ role: "sender", isolation: "simulated" });
     const second = await sealMessage(sealing);
-    time.advance(1000);
+    time.advance(10_000);
     await expect(sealMessage(sealing)).rejects.toThrow(code("expired"));
     await expect(openMessage(second, opening)).rejects.toThrow(code("expired"));
   });
 });
+
+/** A result as any release gets it: from the appraiser, over simulated evidence. Lives 10 s. */
+async function appraised(
+  time: Clock,
+  hpke: Uint8Array,
+  signing: Uint8Array,
+): Promise<AttestationResult> {
+  const root = await crypto.generateSigner("ES256");
+  const digest = (name: string) => crypto.digest("SHA-256", utf8(name));
+  const measured = {
+    code: await digest("code"),
+    runtime: await digest("runtime"),
+    flags: await digest("flags"),
+    policy: await digest("policy"),
+    config: await digest("config"),
+  };
+  const statement = { ...measured, keys: { tls: signing, signing, hpke, receipt: signing } };
+  const reportData = random.bytes(64);
+  const attester = simulatedAttester({ root, crypto, clock: time, measured });
+  const policy = await simulatedPolicy({
+    crypto,
+    role: "sender",
+    identity: signing,
+    root: root.publicKey,
+    measurements: measured,
+    maxAgeSeconds: 10,
+  });
+  const appraiser = createAppraiser({ verifiers: [simulatedVerifier()], crypto, clock: time });
+  const appraisal = await appraiser.appraise({
+    evidence: await attester.collect(reportData),
+    collateral: {},
+    policy,
+    role: "sender",
+    statement,
+    identity: await fingerprint(crypto, signing),
+    identityNotAfter: time.now() + 3_600_000,
+    reportData,
+    binding: "session",
+  });
+  if (!appraisal.accepted) throw appraisal.error;
+  return appraisal.result;
+}
