@@ -48,9 +48,9 @@ describe("evidence verify", () => {
   });
 
   it.each([
-    [/(code:\n\s+- )\w+/g, `$1${"0".repeat(64)}`, "measurement.code"],
-    [/(runtime:\n\s+- )\w+/g, `$1${"0".repeat(64)}`, "measurement.runtime"],
-    [/(flags:\n\s+- )\w+/g, `$1${"0".repeat(64)}`, "measurement.flags"],
+    [/(code:\n\s+- ")\w+/g, `$1${"0".repeat(64)}`, "measurement.code"],
+    [/(runtime:\n\s+- ")\w+/g, `$1${"0".repeat(64)}`, "measurement.runtime"],
+    [/(flags:\n\s+- ")\w+/g, `$1${"0".repeat(64)}`, "measurement.flags"],
     [/(root: sha256:)\w+/g, `$1${"0".repeat(64)}`, "root"],
     [/svn: 1/g, "svn: 2", "svn.svn"],
     [/- UpToDate/g, "- OutOfDate", "tcb"],

@@ -64,6 +64,19 @@ describe("policy init", () => {
     expect(Object.keys(parsePolicy(json).roles)).toEqual(["receiver", "sender"]);
   });
 
+  it("keeps digests text that YAML would take for numbers", async () => {
+    const { cli, party } = await withParty();
+    const code = `${"1".repeat(60)}e123`;
+    cli.write(
+      "digits.json",
+      JSON.stringify({ ...party, workloads: { psi: { ...party.workloads.psi, code } } }),
+    );
+    const { out } = await cli.run("policy", "init", "--peer", "digits.json", "--role", "sender");
+    expect(parsePolicy(parse(out)).roles["sender"]?.accept[0]?.measurements["code"]).toEqual([
+      code,
+    ]);
+  });
+
   it("does not overwrite", async () => {
     const { cli } = await withParty();
     cli.write("mine.yaml", "mine");

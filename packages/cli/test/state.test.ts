@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -55,6 +56,14 @@ describe("openState", () => {
     for (const create of [true, false]) {
       await expect(openState(path, { create })).rejects.toThrow(refusal("unsafe-permissions"));
     }
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("refuses a directory of another user", async () => {
+    const path = join(temporaryDirectory(), "s");
+    await openState(path, { create: true });
+    chownSync(path, 12_345, 12_345);
+    const opened = openState(path, { create: false });
+    await expect(opened).rejects.toThrow(refusal("unsafe-permissions"));
   });
 
   it("refuses links, files and directories with something else in them", async () => {

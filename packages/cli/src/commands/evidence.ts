@@ -16,7 +16,7 @@ export function registerEvidence(program: Command, shell: Shell): void {
       )
       .requiredOption("--report-data <hex>", "64 bytes that the evidence shall carry")
       .option("--policy <file>", "policy whose digest is measured (default: none, all zero)")
-      .requiredOption("--out, --output <file>", "file to write"),
+      .requiredOption("--output <file>", "file to write"),
     shell,
     "vivarium evidence collect --report-data $(openssl rand -hex 64) --output alice.evidence",
     async () => (await load()).collect,

@@ -29,7 +29,7 @@ export function policyFor(party: Party, roles: readonly PsiRole[]): Policy {
   };
 }
 
-/** The same policy as YAML with comments. Values are plain: digests, names, numbers. */
+/** The same policy as YAML with comments. Digests are quoted: one of digits only would be a number. */
 export function renderPolicy(party: Party, roles: readonly PsiRole[]): string {
   return `# What ${party.name} must prove before any item reaches it. Every field is required; a forgotten line
 # is an error and never means "do not check". Check with: vivarium policy check FILE
@@ -58,13 +58,13 @@ function role(party: Party, name: PsiRole): string {
         measurements:
           # The worker's code. Two clean builds of one release give the same digest.
           code:
-            - ${code}
+            - "${code}"
           # The Node executable.
           runtime:
-            - ${runtime}
+            - "${runtime}"
           # The flags that Node runs with.
           flags:
-            - ${flags}
+            - "${flags}"
         minimumSvn:
           svn: 1
         tcb:
