@@ -4,8 +4,7 @@ import {
   simulatedPolicy,
   simulatedVerifier,
 } from "@vivarium/attestation/simulated";
-import type { Signer   Clock,
-} from "@vivarium/core";
+import type { Clock, Signer } from "@vivarium/core";
 import {
   defaultDecodeLimits,
   fromHex,
