@@ -11,7 +11,7 @@ import type { PartyReport } from "./psi-party.ts";
 
 const peer = { name: "@openmined/psi.js", version: "2.0.6" };
 const sizes = [
-  { items: 10_000, label: "10k", runs: 5, peerRuns: 2 },
+  { items: 10_000, label: "10k", runs: 3, peerRuns: 1 },
   // psi.js takes minutes here: one run of it, beside the median of ours.
   { items: 100_000, label: "100k", runs: 3, peerRuns: 1 },
 ];
