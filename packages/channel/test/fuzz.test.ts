@@ -154,6 +154,9 @@ test("a Hello is what it was, or it is refused", async () => {
   for (const version of [0, 2, 99]) {
     expect(() => decodeHello(new Uint8Array(hello).fill(version, 1, 2))).toThrow(/version/);
   }
+  // The same number in a longer form: other bytes under the hash, the same Hello to a reader.
+  const longer = new Uint8Array([hello[0] as number, 0xcc, ...hello.subarray(1)]);
+  expect(() => decodeHello(longer)).toThrow(/canonical/);
   fc.assert(
     fc.property(fc.nat(hello.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
       const other = new Uint8Array(hello);
