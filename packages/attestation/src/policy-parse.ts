@@ -67,9 +67,17 @@ export async function policyDigest(
   crypto: Crypto,
   policy: Policy,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const canonical = encodeCbor(canonicalForm(parsePolicy(policy)));
-  return await crypto.digest("SHA-256", lengthPrefixed(labels.policy, canonical));
+  const frozen = parsePolicy(policy);
+  let framed = canonicalForms.get(frozen);
+  if (framed === undefined) {
+    framed = lengthPrefixed(labels.policy, encodeCbor(canonicalForm(frozen)));
+    canonicalForms.set(frozen, framed);
+  }
+  return await crypto.digest("SHA-256", framed);
 }
+
+/** Of parsed policies, which are frozen: every handshake asks for the digest of the same one. */
+const canonicalForms = new WeakMap<Policy, Uint8Array>();
 
 /** Every record with its path in the document. */
 export function* recordsOf(policy: Policy): Generator<readonly [string, PolicyRecord]> {

@@ -33,6 +33,7 @@ const bytes = (data: Uint8Array | ArrayBuffer): Uint8Array<ArrayBuffer> => new U
 
 /** The default implementation in Node. */
 export function nodeCrypto(): Crypto {
+  const keys = publicKeys();
   return {
     name: "node:crypto",
     digest: async (hash, data) => bytes(createHash(hashes[hash]).update(data).digest()),
@@ -44,7 +45,7 @@ export function nodeCrypto(): Crypto {
     verify: async (algorithm, publicKey, signature, data) => {
       try {
         if (keyOfSpki(algorithm, publicKey) === undefined) return false;
-        const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+        const key = keys.get(publicKey);
         return keyFits(algorithm, key) && verifyWith(algorithm, key, signature, data);
       } catch {
         return false;
@@ -64,6 +65,26 @@ export function nodeCrypto(): Crypto {
         throw new CoreError("malformed", `The private key is not of the kind ${algorithm} needs.`);
       }
       return signer(algorithm, key);
+    },
+  };
+}
+
+/** Parsed keys that are kept: parsing costs about as much as verifying, and keys come back. */
+const maxParsedKeys = 256;
+
+/** @throws for what is not a SubjectPublicKeyInfo. */
+function publicKeys(): { get(spki: Uint8Array): KeyObject } {
+  const known = new Map<string, KeyObject>();
+  return {
+    get(spki) {
+      const name = Buffer.from(spki).toString("latin1");
+      let key = known.get(name);
+      if (key !== undefined) return key;
+      key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
+      // The oldest goes: a stream of strangers' keys must not grow it.
+      if (known.size >= maxParsedKeys) known.delete(known.keys().next().value as string);
+      known.set(name, key);
+      return key;
     },
   };
 }
