@@ -138,7 +138,8 @@ describe("state", () => {
     const { exit, err } = await cli.run("state", "wipe");
     expect(exit).toBe(2);
     expect(err).toMatch(errorLine);
-    expect(err).toContain("cli/not-confirmed");
+    expect(err).toContain("error[cli/not-confirmed]");
+    expect(err).toContain("Nobody can answer here.");
     expect((await cli.run("identity", "show")).exit).toBe(0);
   });
 
