@@ -33,7 +33,7 @@ const bytes = (data: Uint8Array | ArrayBuffer): Uint8Array<ArrayBuffer> => new U
 
 /** The default implementation in Node. */
 export function nodeCrypto(): Crypto {
-  const keys = publicKeys();
+  const parse = keyParser();
   return {
     name: "node:crypto",
     digest: async (hash, data) => bytes(createHash(hashes[hash]).update(data).digest()),
@@ -44,9 +44,9 @@ export function nodeCrypto(): Crypto {
     },
     verify: async (algorithm, publicKey, signature, data) => {
       try {
-        if (keyOfSpki(algorithm, publicKey) === undefined) return false;
-        const key = keys.get(publicKey);
-        return keyFits(algorithm, key) && verifyWith(algorithm, key, signature, data);
+        const key = keyOfSpki(algorithm, publicKey) && parse(publicKey);
+        if (key === undefined || !keyFits(algorithm, key)) return false;
+        return verifyWith(algorithm, key, signature, data);
       } catch {
         return false;
       }
@@ -73,19 +73,17 @@ export function nodeCrypto(): Crypto {
 const maxParsedKeys = 256;
 
 /** @throws for what is not a SubjectPublicKeyInfo. */
-function publicKeys(): { get(spki: Uint8Array): KeyObject } {
+function keyParser(): (spki: Uint8Array) => KeyObject {
   const known = new Map<string, KeyObject>();
-  return {
-    get(spki) {
-      const name = Buffer.from(spki).toString("latin1");
-      let key = known.get(name);
-      if (key !== undefined) return key;
-      key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-      // The oldest goes: a stream of strangers' keys must not grow it.
-      if (known.size >= maxParsedKeys) known.delete(known.keys().next().value as string);
-      known.set(name, key);
-      return key;
-    },
+  return (spki) => {
+    const key = Buffer.from(spki);
+    const name = key.toString("latin1");
+    const parsed = known.get(name) ?? createPublicKey({ key, format: "der", type: "spki" });
+    known.delete(name);
+    // The least recently used goes: a stream of strangers' keys must not grow it.
+    if (known.size >= maxParsedKeys) known.delete(known.keys().next().value as string);
+    known.set(name, parsed);
+    return parsed;
   };
 }
 
