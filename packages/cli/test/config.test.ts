@@ -23,7 +23,7 @@ output:
   format: csv
 mode: intersection
 resultTo: receiver
-receipt: receipt.cbor
+receipt: alice.receipt
 `;
 
 const load = (text: string) => psiConfig(parseYaml(text, "alice.yaml"), "/data");
@@ -48,7 +48,7 @@ describe("a psi configuration", () => {
       network: { listen: { host: "0.0.0.0", port: 7443 } },
       input: { path: "/data/customers.csv" },
       output: { path: "/data/shared.csv", format: "csv" },
-      receipt: "/data/receipt.cbor",
+      receipt: "/data/alice.receipt",
       timeoutMs: 3_600_000,
       metrics: undefined,
     });
@@ -98,20 +98,20 @@ describe("a psi configuration", () => {
     ],
     ["path: customers.csv", "path: c.csv\n  delimiter: ab", "delimiter: is longer than 1"],
     ["path: shared.csv", "path: ./customers.csv", "output.path: is the same file as input.path"],
-    ["receipt: receipt.cbor", "receipt: policy.yaml", "receipt: is the same file as policy"],
+    ["receipt: alice.receipt", "receipt: policy.yaml", "receipt: is the same file as policy"],
     [
-      "receipt: receipt.cbor",
+      "receipt: alice.receipt",
       "receipt: r\ntimeoutSeconds: 0",
       "timeoutSeconds: must be at least 1, is 0",
     ],
-    ["receipt: receipt.cbor", "receipt: r\ntimeoutSeconds: 1.5", "must be a whole number, is 1.5"],
+    ["receipt: alice.receipt", "receipt: r\ntimeoutSeconds: 1.5", "must be a whole number, is 1.5"],
     [
-      "receipt: receipt.cbor",
+      "receipt: alice.receipt",
       "receipt: r\nminItems: 9\nmaxItems: 8",
       "minItems: is more than maxItems",
     ],
     ["version: 1", "version: 1\nversion: 1", "alice.yaml:2:1: Map keys must be unique"],
-    ["receipt: receipt.cbor", "receipt: &r a\nidentity: *r", "aliases (*name) are not allowed"],
+    ["receipt: alice.receipt", "receipt: &r a\nidentity: *r", "aliases (*name) are not allowed"],
     ["version: 1", "version: !!js/function 1", "alice.yaml:1:10: Unresolved tag"],
     ["mode: intersection", "mode: [", "alice.yaml:16:"],
   ])("with %j as %j is refused: %s", (from, to, message) => {

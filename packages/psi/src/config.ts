@@ -81,10 +81,7 @@ export function requireSameConfig(own: ConfigFields, peer: ConfigFields): void {
     }
   }
   if (differences.length > 0 || own.length !== peer.length) {
-    throw new PsiError(
-      "config-mismatch",
-      `The configurations differ. ${differences.join("; ")}. Agree on one and run again.`,
-    );
+    throw new PsiError("config-mismatch", `The configurations differ. ${differences.join("; ")}.`);
   }
 }
 

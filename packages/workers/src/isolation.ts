@@ -4,6 +4,7 @@
  * protects from the host; that takes a TEE.
  */
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { WorkersError } from "./errors.ts";
 
@@ -157,4 +158,15 @@ function works(prefix: readonly string[]): Promise<boolean> {
     .catch(() => false);
   tried.set(key, result);
   return result;
+}
+
+/** Behind `unshare --fork` the trust domain is the child of the process that was started. */
+export function innermostPid(pid: number, isolation: WorkerIsolation): number {
+  if (!isolation.namespaces.includes("pid")) return pid;
+  try {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    return child === undefined || child === "" ? pid : Number(child);
+  } catch {
+    return pid;
+  }
 }

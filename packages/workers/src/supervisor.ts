@@ -1,6 +1,6 @@
 /** The launcher's end of one process: its messages, its delegation, its evidence, its end. */
 import type { ChildProcess } from "node:child_process";
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import {
   AttestationError,
@@ -21,7 +21,7 @@ import {
 } from "@vivarium/core";
 import { deferred } from "./deferred.ts";
 import { type Exit, WorkersError, workersErrorClass } from "./errors.ts";
-import type { WorkerIsolation } from "./isolation.ts";
+import { innermostPid, type WorkerIsolation } from "./isolation.ts";
 import type { LaunchOptions, ResolvedLimits, Worker, WorkerState } from "./launch.ts";
 import { launchLimits, linkLimits } from "./limits.ts";
 import { type Link, openLink } from "./link.ts";
@@ -389,16 +389,5 @@ export class Supervisor {
     this.#state = state;
     this.#parts.options.log.event("info", `worker.${state}`, { role: this.#parts.options.role });
     this.#parts.options.onEvent?.({ kind: "state", state });
-  }
-}
-
-/** Behind `unshare --fork` the trust domain is the child of the process that was started. */
-function innermostPid(pid: number, isolation: WorkerIsolation): number {
-  if (!isolation.namespaces.includes("pid")) return pid;
-  try {
-    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    return child === undefined || child === "" ? pid : Number(child);
-  } catch {
-    return pid;
   }
 }

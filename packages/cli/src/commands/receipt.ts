@@ -15,7 +15,7 @@ export function registerReceipt(program: Command, shell: Shell): void {
         (value: string, before: string[] = []) => [...before, value],
       ),
     shell,
-    "vivarium receipt verify alice.receipt.cbor --identity sha256:…",
+    "vivarium receipt verify alice.receipt --identity sha256:…",
     async () => (await import("../receipt/verify.ts")).verify,
   );
 }

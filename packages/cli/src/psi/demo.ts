@@ -61,6 +61,7 @@ async function play(
   say("The evidence below is SIMULATED: it proves the workers' code, by keys on this machine.");
   say("Without a TEE nothing protects a worker from the machine it runs on.");
 
+  const forging = forgeBundle(at("forged"));
   await introduce(directory, io, options.run);
   await writeList(at("alice.csv"), alice);
   await writeList(at("bob.csv"), bob);
@@ -81,8 +82,7 @@ async function play(
     await writeFile(at(`${name}.yaml`), text);
   }
 
-  const forgery = await forgeBundle(at("forged"));
-  const refusal = await turnAway(at, io, parties, forgery, watch.refused, say);
+  const impostor = await turnAway(at, io, parties, await forging, watch.refused, say);
   say("Now bob, with the code that both have approved:");
   const bobRun = startParty(
     { config: at("bob.yaml"), state: at("bob"), signal: io.signal },
@@ -97,6 +97,7 @@ async function play(
   progress.finish();
   const expected = plainJoin(alice.domains, bob.domains);
   const rows = (await readFile(at("common.csv"), "utf8").catch(() => "")).split("\n").length - 2;
+  const refusal = await impostor.ended;
   return conclude(aliceEnd, bobEnd, { expected, rows, refusal }, say);
 }
 
@@ -148,7 +149,7 @@ async function turnAway(
   forgery: Forgery,
   refused: Watch["refused"],
   say: (line: string) => void,
-): Promise<boolean> {
+): Promise<{ readonly ended: Promise<boolean> }> {
   const hex = (byte: number): string => `0x${byte.toString(16).padStart(2, "0")}`;
   say("First somebody at bob's tries, with bob's identity and one byte of the worker changed");
   say(
@@ -159,11 +160,15 @@ async function turnAway(
     () => undefined,
   );
   parties.push(party);
-  const [event, end] = await Promise.all([refused, party.ended]);
+  const event = await refused;
   for (const line of eventLines(event)) say(`  alice: ${line}`);
-  say(`  mallory learned no more than: ${end.error?.id ?? "nothing"}`);
   const broken = event.findings.filter(({ ok }) => !ok);
-  return end.exit !== 0 && broken.some(({ rule }) => rule === "measurement.code");
+  const ended = party.ended.then(({ exit, error }) => {
+    say(`  mallory learned no more than: ${error?.id ?? "nothing"}`);
+    return exit !== 0 && broken.some(({ rule }) => rule === "measurement.code");
+  });
+  // Bob need not wait for mallory to tidy up.
+  return { ended };
 }
 
 function conclude(

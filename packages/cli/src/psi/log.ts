@@ -17,14 +17,18 @@ export interface RunLogOptions {
   /** Writes the events of the run as JSON lines to standard error. */
   readonly verbose: boolean;
   readonly version: string;
-  readonly code: Uint8Array;
+  /** Code measurement of the worker, for the metrics. */
+  readonly code: Uint8Array | undefined;
 }
 
 /** @throws OpsError if the address of the metrics cannot be had. */
 export async function createRunLog(options: RunLogOptions): Promise<RunLog> {
   const { io, verbose } = options;
   const metrics = createMetrics({
-    build: { version: options.version, bundleDigest: toHex(options.code) },
+    build: {
+      version: options.version,
+      bundleDigest: options.code === undefined ? "none" : toHex(options.code),
+    },
   });
   const lines = createLog({
     sink: (line) => io.stderr.write(`${line}\n`),

@@ -25,7 +25,8 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
     "Evidence is simulated: it proves the code by a development root, and isolates nothing.",
   );
   const bundle = options.bundle ?? psiBundle();
-  const { code } = await measurePsi(bundle);
+  // Hashing 170 MB twice is for those who look at the metrics; the launcher measures anyway.
+  const code = config.metrics === undefined ? undefined : (await measurePsi(bundle)).code;
   const operations = await createRunLog({
     metrics: config.metrics,
     io,
@@ -106,6 +107,8 @@ function partyConfig(config: PsiConfig): PsiPartyConfig {
 function show(value: PsiWorkerEvent, progress: Progress, machine: Io | undefined): void {
   if (value.type === "progress") {
     const { phase, done, total, rate, etaMs } = value;
+    // There is nothing to count while the peer makes up its mind.
+    if (phase === "waiting") return;
     progress.update({ phase, done, total: total ?? 0, rate, etaMs: etaMs ?? undefined });
     return;
   }

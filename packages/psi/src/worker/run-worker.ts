@@ -1,6 +1,6 @@
 /** The whole run of a PSI trust domain: meet, agree, match, write, sign. */
 import { availableParallelism } from "node:os";
-import { AttestationResult, createAppraiser } from "@vivarium/attestation";
+import { AttestationResult, checkPolicy, createAppraiser } from "@vivarium/attestation";
 import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/channel";
 import { selectEngine } from "@vivarium/curve25519";
@@ -25,6 +25,8 @@ import { meetPeer } from "./meet.ts";
 /** @throws PsiError, TablesError, ChannelError: whatever ended the run, then nothing was written. */
 export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> {
   const config = readWorkerConfig(domain.config);
+  // A policy that pins too little would refuse every peer later; its owner should hear of it now.
+  checkPolicy(domain.policy, [simulatedVerifier()]);
   const role = roleOf(domain.role);
   const learns = role === "receiver" || config.resultTo === "both";
   if (config.mode === "intersection" && learns && config.output === undefined) {
