@@ -17,10 +17,10 @@ const refusal = (code: string) => expect.objectContaining({ domain: "cli", code 
 
 describe("statePath", () => {
   const at = (env: Record<string, string>, option?: string) =>
-    statePath({ env, cwd: "/work" }, option);
+    statePath({ env, cwd: "/srv" }, option);
 
   it("is the option, then XDG_STATE_HOME, then below HOME", () => {
-    expect(at({ XDG_STATE_HOME: "/x", HOME: "/h" }, "s")).toBe("/work/s");
+    expect(at({ XDG_STATE_HOME: "/x", HOME: "/h" }, "s")).toBe("/srv/s");
     expect(at({ XDG_STATE_HOME: "/x", HOME: "/h" })).toBe("/x/vivarium");
     expect(at({ HOME: "/h" })).toBe("/h/.local/state/vivarium");
   });
