@@ -1,4 +1,6 @@
 /** One side of an intersection in a measured process of its own. */
+import { attestationErrorClass, checkPolicy, parsePolicy } from "@vivarium/attestation";
+import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import { channelErrorClass } from "@vivarium/channel";
 import type { Encodable } from "@vivarium/core";
 import { sealErrorClass } from "@vivarium/seal";
@@ -34,9 +36,23 @@ export interface PsiWorker extends AsyncDisposable {
   readonly result: Promise<PsiWorkerSummary>;
 }
 
-/** Launches one side. @throws WorkersError if it does not start. */
+/** What may end the process, with its class and code kept on the way out. */
+const errorClasses = [
+  psiErrorClass,
+  attestationErrorClass,
+  channelErrorClass,
+  tablesErrorClass,
+  sealErrorClass,
+];
+
+/**
+ * Launches one side.
+ * @throws AttestationError `invalid-policy`, before anything starts; WorkersError if it does not start.
+ */
 export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
   const { onEvent, config, ...rest } = options;
+  // A policy that pins too little would refuse every peer later; its owner should hear of it now.
+  checkPolicy(parsePolicy(options.policy), [simulatedVerifier()]);
   const complete: PsiWorkerConfig = {
     minItems: 0,
     maxItems: psiLimits.maxItems,
@@ -44,7 +60,7 @@ export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
     ...config,
   };
   const worker = await launch({
-    errorClasses: [psiErrorClass, channelErrorClass, tablesErrorClass, sealErrorClass],
+    errorClasses,
     ...rest,
     bundle: options.bundle ?? psiBundle(),
     workload: "psi",
