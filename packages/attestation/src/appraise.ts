@@ -21,6 +21,7 @@ import { type AttestationResult, constructResult } from "./result.ts";
 import type { RevocationSubject, Revocations } from "./revocation.ts";
 import {
   ageRules,
+  attributeRules,
   bindingRules,
   debugRule,
   genuineRules,
@@ -28,6 +29,7 @@ import {
   identityRules,
   isolationRule,
   measurementRules,
+  relaxationRules,
   reportDataRule,
   revocationRule,
   rootRule,
@@ -107,6 +109,8 @@ export function createAppraiser(options: AppraiserOptions): Appraiser {
       reportDataRule(expected, verified),
       ...svnRules(record, verified),
       tcbRule(record, verified),
+      ...relaxationRules(record, verified),
+      ...attributeRules(record, verified),
       debugRule(record, verified),
       isolationRule(record, verified),
       ...bindingRules(record, input.binding, verified),

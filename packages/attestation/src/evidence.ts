@@ -78,6 +78,18 @@ export interface Finding {
   readonly record?: number;
 }
 
+/**
+ * Something genuine that a strict policy refuses unless it names it: a risk with an owner. It shows
+ * as a finding `allow.<name>` of every appraisal, allowed or not.
+ */
+export interface Relaxation {
+  /** Stable name that a policy's `allow` may hold, such as `snp.provisional-firmware`. */
+  readonly name: string;
+  readonly expected: string;
+  readonly actual: string;
+  readonly source?: string;
+}
+
 /** JSON values of claims. */
 export type Claim =
   | string
@@ -97,6 +109,10 @@ export interface VerifiedEvidence {
   /** Security version numbers a policy may bound from below, by name. */
   readonly svn: Readonly<Record<string, number>>;
   readonly tcb: { readonly status: TcbStatus; readonly advisories: readonly string[] };
+  /** What a policy must `allow` by name; empty for evidence that the strict default takes. */
+  readonly relaxations: readonly Relaxation[];
+  /** Switches that a policy may `require` on or off, by name (`smt`, `single_socket`, …). */
+  readonly attributes: Readonly<Record<string, boolean>>;
   /** True if a debugger may look into the trust domain. */
   readonly debug: boolean;
   /** The whole report-data field, never trimmed. */
@@ -131,6 +147,11 @@ export interface Verifier {
   readonly pins: readonly (readonly string[])[];
   /** True if a policy record must name its trust anchor (`root`). */
   readonly needsRoot: boolean;
+  /**
+   * What the evidence says, by trustee's names; nothing of it has been verified.
+   * @throws AttestationError `malformed`.
+   */
+  read(evidence: Evidence): Readonly<Record<string, Claim>>;
   /** @throws AttestationError with the findings if the evidence is malformed or not genuine. */
   verify(evidence: Evidence, context: VerifyContext): Promise<VerifiedEvidence>;
 }

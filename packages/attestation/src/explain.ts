@@ -35,6 +35,10 @@ export function explainPolicy(policy: Policy): string[] {
         lines.push(`    security version ${name} is at least ${minimum}`);
       }
       lines.push(`    TCB state is ${record.tcb.join(" or ")}`);
+      for (const relaxation of record.allow ?? []) lines.push(`    ALLOWS ${relaxation}`);
+      for (const [name, wanted] of Object.entries(record.require ?? {})) {
+        lines.push(`    switch ${name} is ${wanted ? "on" : "off"}`);
+      }
       lines.push("    no debugger");
       lines.push(`    bound to: ${record.binding}`);
       lines.push(`    attests again within ${record.maxAgeSeconds} s`);

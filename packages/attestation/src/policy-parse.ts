@@ -232,6 +232,8 @@ function canonicalRecord(record: PolicyRecord): CborValue {
     measurements: new Map(measurements),
     minimumSvn: mapOf(record.minimumSvn),
     tcb: sorted(record.tcb),
+    ...(record.allow === undefined ? {} : { allow: sorted(record.allow) }),
+    ...(record.require === undefined ? {} : { require: mapOf(record.require) }),
     debug: record.debug,
     maxAgeSeconds: record.maxAgeSeconds,
   });

@@ -11,6 +11,8 @@ export const policyLimits = {
   measurements: 32,
   values: 256,
   svns: 32,
+  relaxations: 32,
+  attributes: 32,
 } as const;
 
 const closed = { additionalProperties: false } as const;
@@ -35,6 +37,9 @@ const measurement = Type.String({
   pattern: "^(?:[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$",
   description: "A whole SHA-256, SHA-384 or SHA-512 digest in lower-case hexadecimal.",
 });
+
+/** One name each, `tee.reason`: no pattern of a policy's may stand for several. */
+const relaxationName = "^[a-z][a-z0-9-]{0,31}\\.[a-z][a-z0-9-]{0,47}$";
 
 /** `Revoked` is missing on purpose: no policy can accept it. */
 const acceptableTcb = tcbStatuses.filter((status) => status !== "Revoked");
@@ -65,6 +70,20 @@ const record = Type.Object(
       minItems: 1,
       uniqueItems: true,
     }),
+    allow: Type.Optional(
+      Type.Array(Type.String({ pattern: relaxationName }), {
+        maxItems: policyLimits.relaxations,
+        uniqueItems: true,
+        description: "Relaxations of the strict default, each by its name. Absent: none.",
+      }),
+    ),
+    require: Type.Optional(
+      Type.Record(name("^[a-z][a-z0-9_]{0,63}$"), Type.Boolean(), {
+        ...closed,
+        maxProperties: policyLimits.attributes,
+        description: "Switches of the platform that must be as stated.",
+      }),
+    ),
     debug: Type.Literal(false, { description: "Debug evidence is never acceptable." }),
     maxAgeSeconds: Type.Integer({ minimum: 10, maximum: 86_400 }),
   },

@@ -30,6 +30,10 @@ export interface PolicyRecord {
   readonly measurements: Readonly<Record<string, readonly string[]>>;
   readonly minimumSvn: Readonly<Record<string, number>>;
   readonly tcb: readonly TcbStatus[];
+  /** Relaxations that are acceptable, by name. Absent: none, the strict default. */
+  readonly allow?: readonly string[];
+  /** Switches of the platform that must be as stated. Absent: the strict default alone. */
+  readonly require?: Readonly<Record<string, boolean>>;
   /** Debug evidence is never acceptable; the field is there so that readers see it. */
   readonly debug: false;
   /** How long a result lives before the peer must attest again, 10 to 86,400 seconds. */

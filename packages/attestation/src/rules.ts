@@ -100,6 +100,31 @@ export function tcbRule(record: PolicyRecord, verified: VerifiedEvidence): Findi
   return rule("tcb", ok, list(record.tcb), status);
 }
 
+/** Absence of `allow` allows nothing: what a policy does not name, it refuses. */
+export function relaxationRules(
+  record: PolicyRecord,
+  verified: VerifiedEvidence,
+): readonly Finding[] {
+  return verified.relaxations.map(({ name, expected, actual, source }) => ({
+    rule: `allow.${name}`,
+    ok: record.allow?.includes(name) === true,
+    expected,
+    actual,
+    ...(source === undefined ? {} : { source }),
+  }));
+}
+
+/** A switch that the evidence does not have is not as stated. */
+export function attributeRules(
+  record: PolicyRecord,
+  verified: VerifiedEvidence,
+): readonly Finding[] {
+  return Object.entries(record.require ?? {}).map(([name, wanted]) => {
+    const value = Object.hasOwn(verified.attributes, name) ? verified.attributes[name] : undefined;
+    return rule(`require.${name}`, value === wanted, `${wanted}`, `${value ?? "absent"}`);
+  });
+}
+
 export function debugRule(record: PolicyRecord, verified: VerifiedEvidence): Finding {
   const ok = record.debug === false && verified.debug === false;
   return rule("debug", ok, "no debugger", verified.debug ? "debugger allowed" : "no debugger");

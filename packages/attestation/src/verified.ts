@@ -8,6 +8,7 @@ import {
   type Claim,
   type EvidenceType,
   type Finding,
+  type Relaxation,
   tcbStatuses,
   type VerifiedEvidence,
 } from "./evidence.ts";
@@ -41,6 +42,10 @@ export function requireVerified(type: EvidenceType, value: unknown): VerifiedEvi
         textOf("tcb.advisories", advisory),
       ),
     }),
+    relaxations: Object.freeze(arrayOf("relaxations", answer["relaxations"]).map(relaxationOf)),
+    attributes: mapped("attributes", answer["attributes"], (name, value) =>
+      typeof value === "boolean" ? value : fail(name, "a boolean"),
+    ),
     debug: typeof answer["debug"] === "boolean" ? answer["debug"] : fail("debug", "a boolean"),
     reportData: bytesOf("reportData", answer["reportData"]),
     issuedAt: issuedAt === undefined ? undefined : timeOf("issuedAt", issuedAt),
@@ -116,6 +121,17 @@ function findingOf(value: unknown): Finding {
     ok: finding["ok"] === true,
     expected: textOf("findings.expected", finding["expected"]),
     actual: textOf("findings.actual", finding["actual"]),
+    ...(typeof source === "string" ? { source } : {}),
+  };
+}
+
+function relaxationOf(value: unknown): Relaxation {
+  const relaxation = recordOf("relaxations", value);
+  const source = relaxation["source"];
+  return {
+    name: textOf("relaxations.name", relaxation["name"]),
+    expected: textOf("relaxations.expected", relaxation["expected"]),
+    actual: textOf("relaxations.actual", relaxation["actual"]),
     ...(typeof source === "string" ? { source } : {}),
   };
 }

@@ -1,10 +1,22 @@
 /** Verifies simulated evidence. Which root counts is for the policy, which must name it. */
 import { toHex } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
-import type { Evidence, Finding, VerifiedEvidence, Verifier, VerifyContext } from "../evidence.ts";
+import type {
+  Claim,
+  Evidence,
+  Finding,
+  VerifiedEvidence,
+  Verifier,
+  VerifyContext,
+} from "../evidence.ts";
 import { maxClockSkewMs } from "../identity.ts";
 import { fingerprint, keyAlgorithm } from "../keys.ts";
-import { parseToken, simulatedLifetimeSeconds, simulatedProfile } from "./token.ts";
+import {
+  parseToken,
+  type SimulatedClaims,
+  simulatedLifetimeSeconds,
+  simulatedProfile,
+} from "./token.ts";
 
 /** Runs in Node and browsers. */
 export function simulatedVerifier(): Verifier {
@@ -12,6 +24,7 @@ export function simulatedVerifier(): Verifier {
     type: "simulated",
     pins: [["code", "runtime"]],
     needsRoot: true,
+    read: (evidence) => claimsOf(parseToken(evidence.bytes).claims),
     verify,
   };
 }
@@ -38,21 +51,14 @@ async function verify(evidence: Evidence, context: VerifyContext): Promise<Verif
   if (!(issuedAt <= now + maxClockSkewMs)) {
     throw refused("expired", "simulated.iat", "not from the future", "from the future");
   }
-  const hex = Object.entries(claims.measured).map(([name, digest]) => [name, toHex(digest)]);
   return {
     type: "simulated",
-    claims: {
-      simulated: {
-        ...(Object.fromEntries(hex) as Record<string, string>),
-        profile: simulatedProfile,
-        report_data: toHex(claims.reportData),
-        svn: claims.svn,
-        debug: claims.debug,
-      },
-    },
+    claims: claimsOf(claims),
     measurements: claims.measured,
     svn: { svn: claims.svn },
     tcb: { status: claims.tcb, advisories: [] },
+    relaxations: [],
+    attributes: {},
     debug: claims.debug,
     reportData: claims.reportData,
     issuedAt,
@@ -65,6 +71,19 @@ async function verify(evidence: Evidence, context: VerifyContext): Promise<Verif
       passed("simulated.profile", simulatedProfile, simulatedProfile, "RFC 9711 section 4.3.2"),
       passed("simulated.lifetime", "at most a day, not past", "within it", "RFC 8392 section 3.1"),
     ],
+  };
+}
+
+function claimsOf(claims: SimulatedClaims): Readonly<Record<string, Claim>> {
+  const hex = Object.entries(claims.measured).map(([name, digest]) => [name, toHex(digest)]);
+  return {
+    simulated: {
+      ...(Object.fromEntries(hex) as Record<string, string>),
+      profile: simulatedProfile,
+      report_data: toHex(claims.reportData),
+      svn: claims.svn,
+      debug: claims.debug,
+    },
   };
 }
 
