@@ -7,6 +7,7 @@ import type { Examination } from "../examination.ts";
 import { maxClockSkewMs } from "../identity.ts";
 import { oids, parseCertificate } from "./certificate.ts";
 import type { Certificate, RevocationCrl } from "./types.ts";
+import { verifySigned } from "./verify-signature.ts";
 
 export interface ChainOptions {
   readonly crypto: Crypto;
@@ -121,7 +122,7 @@ async function requireSignature(
   issuer: Certificate,
   source: string | undefined,
 ): Promise<void> {
-  const ok = await crypto.verify(below.algorithm, issuer.spki, below.signature, below.tbs);
+  const ok = await verifySigned(crypto, below, issuer.spki);
   const actual = ok ? "verifies" : "does not verify";
   exam.require(
     `${rule}.signature`,
@@ -174,7 +175,7 @@ export async function verifyCrl(exam: Examination, options: CrlOptions): Promise
     strange.join() || "whole",
     source,
   );
-  const ok = await crypto.verify(crl.algorithm, issuer.spki, crl.signature, crl.tbs);
+  const ok = await verifySigned(crypto, crl, issuer.spki);
   exam.require(
     `${rule}.signature`,
     ok,

@@ -13,7 +13,7 @@ import {
   tags,
   unsignedOf,
 } from "./der.ts";
-import type { Extension } from "./types.ts";
+import type { CertificateAlgorithm, Extension } from "./types.ts";
 
 const maxExtensions = 64;
 
@@ -21,7 +21,7 @@ interface SignedParts {
   readonly tbs: DerNode;
   /** The AlgorithmIdentifier outside; the one inside must be the same. */
   readonly algorithmDer: Uint8Array;
-  readonly algorithm: SignatureAlgorithm;
+  readonly algorithm: CertificateAlgorithm;
   readonly signature: Uint8Array;
 }
 
@@ -33,8 +33,7 @@ export function readSigned(what: string, der: Uint8Array): SignedParts {
   return {
     tbs: requireTag(what, tbs, tags.sequence),
     algorithmDer: algorithm.raw,
-    algorithm: name,
-    signature: signatureOf(what, name, bitsOf(`${what}: signature`, signature)),
+    ...signatureOf(what, name, bitsOf(`${what}: signature`, signature)),
   };
 }
 
@@ -75,12 +74,11 @@ function algorithmOf(what: string, node: DerNode): SignatureAlgorithm {
   if (name === rsaPss) return pssOf(what, parameters);
   const algorithm = Object.hasOwn(named, name) ? named[name] : undefined;
   if (algorithm === undefined) fail(what, `the signature algorithm ${name} is not accepted`);
-  // RSA has NULL, ECDSA and EdDSA have nothing (RFC 4055, RFC 5758, RFC 8410).
+  // RSA has NULL, ECDSA and EdDSA have nothing (RFC 4055, RFC 5758, RFC 8410); mbedTLS writes NULL
+  // for ECDSA too. It is signed and the same inside and outside, so it leaves nobody a choice.
   const plain =
     parameters === undefined || (parameters.tag === tags.null && parameters.content.length === 0);
-  if (!plain || (algorithm.startsWith("E") && parameters !== undefined)) {
-    fail(what, "an algorithm with parameters that it does not have");
-  }
+  if (!plain) fail(what, "an algorithm with parameters that it does not have");
   return algorithm;
 }
 
@@ -121,9 +119,19 @@ const ecdsaBytes: Readonly<Partial<Record<SignatureAlgorithm, number>>> = {
 };
 
 /** ECDSA-Sig-Value (RFC 3279 section 2.2.3) as r ‖ s; others as they are. */
-function signatureOf(what: string, algorithm: SignatureAlgorithm, bits: Uint8Array): Uint8Array {
+function signatureOf(
+  what: string,
+  algorithm: SignatureAlgorithm,
+  bits: Uint8Array,
+): Pick<SignedParts, "algorithm" | "signature"> {
   const size = ecdsaBytes[algorithm];
-  return size === undefined ? bits : ecdsaSignature(what, bits, size);
+  if (size === undefined) return { algorithm, signature: bits };
+  // The object identifier names the hash alone; a number of over 32 bytes is of a larger curve.
+  const long = algorithm === "ES256" && bits.length > 72;
+  return {
+    algorithm: long ? "P384-SHA256" : algorithm,
+    signature: ecdsaSignature(what, bits, long ? 48 : size),
+  };
 }
 
 /**

@@ -7,13 +7,19 @@ export interface Extension {
   readonly value: Uint8Array;
 }
 
+/**
+ * What signs certificates: JOSE's algorithms, and ECDSA on P-384 with SHA-256, which JOSE has no
+ * name for and Gramine's RA-TLS certificates use.
+ */
+export type CertificateAlgorithm = SignatureAlgorithm | "P384-SHA256";
+
 /** Something signed: `signature` is in the form that `Crypto.verify` takes (ECDSA: r ‖ s). */
 export interface Signed {
   /** The whole DER, never a copy with other bytes in it. */
   readonly raw: Uint8Array;
   /** What the signature is over. */
   readonly tbs: Uint8Array;
-  readonly algorithm: SignatureAlgorithm;
+  readonly algorithm: CertificateAlgorithm;
   readonly signature: Uint8Array;
   /** Name, DER. Compared byte by byte. */
   readonly issuer: Uint8Array;
