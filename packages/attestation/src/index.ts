@@ -1,6 +1,13 @@
 /** Evidence, policies and attestation results. */
 export type { Appraisal, AppraisalInput, Appraiser, AppraiserOptions } from "./appraise.ts";
 export { createAppraiser } from "./appraise.ts";
+export type {
+  AssessedFinding,
+  Assessment,
+  AssessOptions,
+  Severity,
+} from "./assess.ts";
+export { assessEvidence } from "./assess.ts";
 export type { EarExpectations, IssueOptions } from "./ear.ts";
 export { acceptEar, issueEar, provePassport } from "./ear.ts";
 export type { EvidenceLimits } from "./envelope.ts";
