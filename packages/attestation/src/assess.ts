@@ -112,6 +112,10 @@ function judge(verified: VerifiedEvidence, options: AssessOptions): readonly Ass
   const shown = advisories.length === 0 ? status : `${status} (${advisories.join(", ")})`;
   return [
     ...verified.findings.map((finding) => graded(finding, "info")),
+    // Whoever holds a development root can attest to anything: only a policy can name one.
+    ...(verified.isolation === "simulated"
+      ? [check("root", false, "a policy that names the development root", verified.root)]
+      : []),
     check("tcb", status === "UpToDate", "UpToDate", shown),
     check(
       "debug",

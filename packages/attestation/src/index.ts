@@ -66,3 +66,4 @@ export {
   statementDigest,
   statementDigests,
 } from "./statement.ts";
+export { decodePem } from "./x509/pem.ts";

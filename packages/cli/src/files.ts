@@ -6,10 +6,13 @@ import { fromUtf8 } from "@vivarium/core";
 import { CliError } from "./errors/error.ts";
 
 /** Largest file of each kind that a command reads whole, in bytes. */
-export const fileLimits: Readonly<Record<"config" | "party" | "evidence" | "receipt", number>> = {
+export const fileLimits: Readonly<
+  Record<"config" | "party" | "evidence" | "collateral" | "receipt", number>
+> = {
   config: 1024 * 1024,
   party: 64 * 1024,
-  evidence: 1024 * 1024,
+  evidence: 4 * 1024 * 1024,
+  collateral: 4 * 1024 * 1024,
   receipt: 1024 * 1024,
 };
 

@@ -178,3 +178,19 @@ function keyForm(format: RaTlsFormat, spki: Uint8Array): Uint8Array {
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
+
+/**
+ * The verifiers with the certificate around the evidence checked as well, for whoever judges both
+ * as one.
+ */
+export function raTlsVerifiers(
+  certificate: Uint8Array,
+  verifiers: readonly Verifier[],
+  legacy = false,
+): readonly Verifier[] {
+  return verifiers.map((inner) => ({
+    ...inner,
+    verify: async (_evidence, context) =>
+      (await verifyRaTls(certificate, { ...context, verifiers, legacy })).verified,
+  }));
+}

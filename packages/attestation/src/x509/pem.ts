@@ -52,6 +52,8 @@ function fromBase64(what: string, text: string): Uint8Array<ArrayBuffer> {
   const packed = text.replace(/[ \t\r\n]/g, "");
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed) || packed.length % 4 !== 0) fail(what, "bad base64");
   const binary = atob(packed);
+  // Spare bits of the last character: two texts must not stand for the same bytes.
+  if (btoa(binary) !== packed) fail(what, "base64 that is not canonical");
   return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }
 

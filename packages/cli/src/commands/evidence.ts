@@ -1,12 +1,17 @@
 /** `evidence collect`, `verify` and `show`. */
 import type { Command } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { VerifyOptions } from "../evidence/verify.ts";
+
+const several = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
 
 export function registerEvidence(program: Command, shell: Shell): void {
   const evidence = program
     .command("evidence")
-    .description("signed statements about the installed worker (simulated in this version)");
-  const load = () => import("../evidence/actions.ts");
+    .description("signed statements about workers and platforms: collect, verify, show");
 
   complete<{ reportData: string; policy?: string; output: string }>(
     evidence
@@ -19,27 +24,43 @@ export function registerEvidence(program: Command, shell: Shell): void {
       .requiredOption("--output <file>", "file to write"),
     shell,
     "vivarium evidence collect --report-data $(openssl rand -hex 64) --output alice.evidence",
-    async () => (await load()).collect,
+    async () => (await import("../evidence/collect.ts")).collect,
   );
-  complete<{ policy: string; role: string; reportData: string }>(
+  complete<VerifyOptions>(
     evidence
       .command("verify")
-      .description("hold evidence against a policy; exit code 3 if it is refused")
-      .argument("<file>", "evidence")
-      .requiredOption("--policy <file>", "policy")
-      .requiredOption("--role <role>", "role of whoever made the evidence")
-      .requiredOption("--report-data <hex>", "64 bytes that the evidence must carry"),
+      .description(
+        "verify evidence of any TEE offline, by a policy or the strict default; exit code 3 if it is refused",
+      )
+      .argument("<file>", "evidence: raw, hex, base64, JSON of CoCo and others, RA-TLS certificate")
+      .option("--type <type>", "type of the evidence (default: detected)")
+      .option(
+        "--collateral <file>",
+        "certificates, CRLs, TCB info, trust anchors; may be repeated",
+        several,
+      )
+      .option("--policy <file>", "policy (default: genuine, UpToDate, no debugger)")
+      .option("--role <role>", "role of whoever made the evidence, with --policy")
+      .option("--at <time>", "verify as of this time (default: now)")
+      .option("--report-data <hex>", "bytes that the evidence must carry, zeros after them")
+      .option("--root <file>", "PEM of roots to trust instead of the vendor's, for test sets")
+      .option("--strict", "refuse also what a policy could allow by name"),
     shell,
-    "vivarium evidence verify bob.evidence --policy policy.yaml --role sender --report-data HEX",
-    async () => (await load()).verify,
+    [
+      "vivarium evidence verify quote.bin --collateral collateral.json --at 2026-03-20T00:00:00Z",
+      "vivarium evidence verify report.bin --collateral vcek.pem --json",
+      "vivarium evidence verify bob.evidence --policy policy.yaml --role sender --report-data HEX",
+    ].join("\n"),
+    async () => (await import("../evidence/verify.ts")).verify,
   );
-  complete(
+  complete<{ type?: string }>(
     evidence
       .command("show")
       .description("print what evidence says, without judging it")
-      .argument("<file>", "evidence"),
+      .argument("<file>", "evidence")
+      .option("--type <type>", "type of the evidence (default: detected)"),
     shell,
     "vivarium evidence show bob.evidence",
-    async () => (await load()).show,
+    async () => (await import("../evidence/show.ts")).show,
   );
 }

@@ -5,19 +5,23 @@
  */
 import {
   type Appraisal,
+  type Binding,
+  type Collateral,
   createAppraiser,
   type Evidence,
   type Finding,
   type Policy,
   type Statement,
   type VerifiedEvidence,
+  type Verifier,
 } from "@vivarium/attestation";
-import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import type { Clock } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 
 export interface FileAppraisalInput {
   readonly evidence: Evidence;
+  readonly collateral: Collateral;
+  readonly verifiers: readonly Verifier[];
   readonly policy: Policy;
   /** Role of whoever made the evidence. */
   readonly role: string;
@@ -25,6 +29,8 @@ export interface FileAppraisalInput {
   readonly now: number;
   /** 64 bytes that the evidence must carry; if absent, that rule is not checked. */
   readonly reportData?: Uint8Array;
+  /** What the evidence came in: a certificate binds a key, and no session. */
+  readonly binding?: Binding;
 }
 
 /** `unchecked`: a file cannot prove it, or nothing was given to compare with. */
@@ -49,24 +55,24 @@ export async function appraise(input: FileAppraisalInput): Promise<FileAppraisal
   const { evidence, policy, role, now } = input;
   const crypto = nodeCrypto();
   const clock: Clock = { now: () => now, monotonic: () => now, after: () => () => {} };
-  const verified = await tryVerify(evidence, now);
+  const verified = await tryVerify(input);
   const [identity = ""] = Object.hasOwn(policy.roles, role)
     ? (policy.roles[role]?.identities ?? [])
     : [];
   const appraisal: Appraisal = await createAppraiser({
-    verifiers: [simulatedVerifier()],
+    verifiers: input.verifiers,
     crypto,
     clock,
   }).appraise({
     evidence,
-    collateral: {},
+    collateral: input.collateral,
     policy,
     role,
     statement: statementOf(verified),
     identity,
     identityNotAfter: now + 1,
     reportData: input.reportData ?? fullLength(verified?.reportData),
-    binding: "session",
+    binding: input.binding ?? "session",
   });
   const findings = appraisal.findings.map((finding): FileFinding => {
     const { ok, ...rest } = finding;
@@ -84,11 +90,11 @@ export async function appraise(input: FileAppraisalInput): Promise<FileAppraisal
 }
 
 /** Undefined for evidence that does not verify: the appraiser then says why. */
-async function tryVerify(evidence: Evidence, now: number): Promise<VerifiedEvidence | undefined> {
-  if (evidence.type !== "simulated") return undefined;
+async function tryVerify(input: FileAppraisalInput): Promise<VerifiedEvidence | undefined> {
+  const { evidence, verifiers, collateral, now } = input;
   try {
-    const context = { crypto: nodeCrypto(), now, collateral: {} };
-    return await simulatedVerifier().verify(evidence, context);
+    const verifier = verifiers.find(({ type }) => type === evidence.type);
+    return await verifier?.verify(evidence, { crypto: nodeCrypto(), now, collateral });
   } catch {
     return undefined;
   }

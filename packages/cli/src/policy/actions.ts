@@ -4,7 +4,8 @@ import { toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action } from "../command.ts";
 import { appraise, findingLines, findingsJson } from "../evidence/appraisal.ts";
-import { readEvidence } from "../evidence/file.ts";
+import { readEvidenceFile } from "../evidence/input.ts";
+import { verifiersFor } from "../evidence/verifiers.ts";
 import { writeNew } from "../files.ts";
 import { spoken } from "../identity/open.ts";
 import { loadParty } from "../identity/party.ts";
@@ -60,11 +61,18 @@ export const explain: Action<{ evidence?: string }> = async (context, options, f
     context.print({ file, policy: policyJson(policy), rules: lines }, lines);
     return 0;
   }
-  const evidence = await readEvidence(context.path(options.evidence));
+  const { evidence, collateral } = await readEvidenceFile(context.path(options.evidence));
   const lines: string[] = [];
   const roles: Record<string, ReturnType<typeof findingsJson>> = {};
   for (const role of Object.keys(policy.roles)) {
-    const appraisal = await appraise({ evidence, policy, role, now: context.io.now() });
+    const appraisal = await appraise({
+      evidence,
+      collateral,
+      verifiers: verifiersFor(),
+      policy,
+      role,
+      now: context.io.now(),
+    });
     roles[role] = findingsJson(appraisal);
     lines.push(`As ${role}:`, ...findingLines(appraisal).map((line) => `  ${line}`));
   }
