@@ -3,6 +3,7 @@
  * here: a wrong guess is refused by the verifier it leads to.
  */
 
+import { coseSign1Length } from "../cose.ts";
 import { decodeEvidence, type EvidenceLimits } from "../envelope.ts";
 import { AttestationError } from "../errors.ts";
 import type { Evidence, EvidenceType } from "../evidence.ts";
@@ -81,9 +82,17 @@ function binary(bytes: Uint8Array): Recognised | undefined {
   const sign1 = bytes[0] === 0xd2 ? 1 : 0;
   if (bytes[sign1] === 0x84 && bytes[sign1 + 1] === 0x44 && bytes[sign1 + 2] === 0xa1) {
     // ES384 in the protected header: ours are ES256 or EdDSA with a root beside it.
-    if (bytes[sign1 + 3] === 0x01 && bytes[sign1 + 4] === 0x38) return recognised("nitro", bytes);
+    if (bytes[sign1 + 3] === 0x01 && bytes[sign1 + 4] === 0x38) return nitro(bytes);
   }
   return undefined;
+}
+
+/** dstack keeps its own events after the document; they are not AWS's and count for nothing. */
+function nitro(bytes: Uint8Array): Recognised {
+  const end = coseSign1Length(bytes) ?? bytes.length;
+  return end < bytes.length
+    ? { ...recognised("nitro", bytes.slice(0, end)), form: "dstack, its own events dropped" }
+    : recognised("nitro", bytes);
 }
 
 /** Header of a quote: version 3 to 5, ECDSA key type, SGX or TDX, Intel's QE vendor id. */

@@ -1,0 +1,3 @@
+/** AWS Nitro Enclaves: attestation documents. */
+export type { NitroDocument, NitroVerifierOptions } from "./verifier.ts";
+export { nitroVerifier, parseNitroDocument } from "./verifier.ts";
