@@ -68,8 +68,12 @@ export async function assessEvidence(
     verified = requireVerified(evidence.type, answer);
     findings = judge(verified, options);
   } catch (error) {
-    if (!(error instanceof AttestationError)) throw error;
-    findings = refusalOf(error);
+    // Whatever a verifier does with hostile bytes, it is a refusal and not a fault of the caller's.
+    const refusal =
+      error instanceof AttestationError
+        ? error
+        : new AttestationError("not-genuine", "The verifier failed.", { cause: error });
+    findings = refusalOf(refusal);
   }
   const accepted = verified !== undefined && findings.every(({ severity }) => severity !== "error");
   return {

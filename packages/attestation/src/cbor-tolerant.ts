@@ -3,10 +3,10 @@
  * leaves no doubt is still required: bounds, no duplicate keys, no trailing bytes, valid UTF-8. Only
  * for bytes under a signature; our own documents are deterministic (`cbor.ts`).
  */
-import { fromUtf8, toHex } from "@vivarium/core";
+import { toHex } from "@vivarium/core";
 import type { CborLimits, CborValue } from "./cbor.ts";
 import { AttestationError } from "./errors.ts";
-import { type ByteReader, readerOf } from "./reader.ts";
+import { type ByteReader, readerOf, textOfBytes } from "./reader.ts";
 
 const indefinite = -1;
 const stop = Symbol("break");
@@ -49,7 +49,8 @@ function item(state: State, depth: number): CborValue | typeof stop {
         ? chunks(state, 2)
         : new Uint8Array(reader.bytes("a byte string", argument));
     case 3:
-      return fromUtf8(
+      return textOfBytes(
+        what,
         argument === indefinite ? chunks(state, 3) : reader.bytes("a text", argument),
       );
     case 4:

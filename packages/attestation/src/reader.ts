@@ -1,5 +1,15 @@
 /** A cursor over bytes from outside: every read is bounded, and says what it was reading. */
+import { fromUtf8 } from "@vivarium/core";
 import { AttestationError } from "./errors.ts";
+
+/** Text of bytes from outside. @throws AttestationError `malformed` if they are not UTF-8. */
+export function textOfBytes(what: string, bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes);
+  } catch (cause) {
+    throw new AttestationError("malformed", `${what} is not UTF-8 text.`, { cause });
+  }
+}
 
 export interface ByteReader {
   /** Bytes not yet read. */

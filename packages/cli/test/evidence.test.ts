@@ -42,7 +42,9 @@ describe("evidence verify", () => {
     const { exit, out, err } = await cli.run(...args);
     expect(exit).toBe(3);
     expect(err).toBe("");
-    expect(out.split("\n")[1]).toMatch(/^FAIL {2}report-data /);
+    expect(out.split("\n").find((line) => /^(?:ok|FAIL|-) /.test(line))).toMatch(
+      /^FAIL {2}report-data /,
+    );
     const { value } = await cli.json(...args);
     expect(value).toMatchObject({ accepted: false, simulated: true, role: "sender" });
   });
@@ -92,7 +94,7 @@ describe("evidence verify", () => {
     }
   });
 
-  it("does not judge without a role of the policy, a policy, or 64 bytes to compare with", async () => {
+  it("does not judge without a role of the policy, a policy that is there, or bytes", async () => {
     const cli = await collected();
     const id = async (...args: string[]) => (await cli.json("evidence", "verify", ...args)).value;
     const rest = ["--report-data", reportData];
@@ -106,10 +108,13 @@ describe("evidence verify", () => {
         error: { id: "cli/not-found", exit: 2 },
       },
     );
-    expect(await id("bob.evidence", "--policy", "policy.yaml", "--role", "sender")).toMatchObject({
+    expect(await id("bob.evidence", "--policy", "policy.yaml")).toMatchObject({
       error: { id: "cli/usage", exit: 2 },
     });
-    for (const hex of ["", "00", `${reportData}00`, "zz".repeat(64)]) {
+    expect(await id("bob.evidence", "--role", "sender")).toMatchObject({
+      error: { id: "cli/usage", exit: 2 },
+    });
+    for (const hex of ["", "0", `${reportData}00`, "zz".repeat(64)]) {
       expect(
         await id(
           "bob.evidence",
@@ -130,7 +135,29 @@ describe("evidence verify", () => {
     const { exit, err } = await cli.run(...verifyArgs("--report-data", reportData));
     expect(exit).toBe(2);
     expect(err).toMatch(errorLine);
-    expect(err).toContain("error[attestation/malformed]");
+    expect(err).toContain("error[attestation/unknown-type]");
+  });
+});
+
+describe("evidence verify without a policy", () => {
+  it("refuses simulated evidence: only a policy can name its root", async () => {
+    const cli = await collected();
+    const { exit, value } = await cli.json("evidence", "verify", "bob.evidence");
+    expect(exit).toBe(3);
+    expect(value).toMatchObject({ tee: "simulated", simulated: true, accepted: false });
+    const { findings } = value as { findings: { severity: string; rule: string }[] };
+    const failed = findings.filter(({ severity }) => severity === "error").map(({ rule }) => rule);
+    expect(failed).toEqual(["root"]);
+  });
+
+  it.each([
+    ["--type", "sgy"],
+    ["--at", "yesterday"],
+  ])("names a bad %s in one line", async (option, value) => {
+    const cli = await collected();
+    const { exit, err } = await cli.run("evidence", "verify", "bob.evidence", option, value);
+    expect(exit).toBe(2);
+    expect(err).toMatch(errorLine);
   });
 });
 
@@ -174,17 +201,17 @@ describe("evidence show", () => {
       type: "simulated",
       simulated: true,
       judged: false,
-      reportData,
+      claims: { simulated: { report_data: reportData } },
     });
   });
 
-  it("says why content cannot be read", async () => {
+  it("shows evidence that is past its time, too", async () => {
     let now = Date.now();
     const cli = await collected(() => now);
     now += 25 * 3_600_000;
     const { exit, out } = await cli.run("evidence", "show", "bob.evidence");
     expect(exit).toBe(0);
-    expect(out).toContain("not readable");
+    expect(out).toContain(reportData);
   });
 
   it("refuses what is no evidence", async () => {

@@ -2,9 +2,11 @@
  * Trust anchors of CCA platforms: the public CPAK of each instance. There is no vendor root to pin;
  * whoever makes the platform hands the keys out.
  */
-import { fromBase64Url, fromHex, fromUtf8, toHex } from "@vivarium/core";
+
+import { fromBase64Url, fromHex, toHex } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
 import { spkiOf } from "../keys.ts";
+import { textOfBytes } from "../reader.ts";
 import { decodePem } from "../x509/pem.ts";
 import type { PlatformClaims } from "./token.ts";
 
@@ -38,7 +40,7 @@ export function anchorsFor(bytes: Uint8Array, platform: PlatformClaims): readonl
 
 function parseAnchors(bytes: Uint8Array): readonly TrustAnchor[] {
   if (bytes.length > maxBytes) fail(`are over ${maxBytes} bytes`);
-  const text = fromUtf8(bytes);
+  const text = textOfBytes("CCA trust anchors", bytes);
   if (text.includes("-----BEGIN PUBLIC KEY-----")) {
     return decodePem("Trust anchors", text, "PUBLIC KEY").map((key) => ({
       key,
@@ -90,7 +92,15 @@ function keyOf(value: unknown): Uint8Array {
   ) {
     fail("have a key that is not a JWK of P-256 or P-384");
   }
-  return spkiOf(curve, fromBase64Url(x), fromBase64Url(y));
+  return spkiOf(curve, coordinate(x), coordinate(y));
+}
+
+function coordinate(text: string): Uint8Array {
+  try {
+    return fromBase64Url(text);
+  } catch (cause) {
+    throw new AttestationError("malformed", "A key's coordinate is not base64url.", { cause });
+  }
 }
 
 function fieldsOf(value: unknown): (name: string) => unknown {

@@ -2,9 +2,11 @@
  * Collateral of a quote in the shape of QuoteCollateralV3: chains in PEM, CRLs in DER (as hex) or
  * PEM, and the two signed JSON bodies as the very strings that were signed.
  */
-import { fromHex, fromUtf8, utf8 } from "@vivarium/core";
+
+import { fromHex, utf8 } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
 import type { Collateral } from "../evidence.ts";
+import { textOfBytes } from "../reader.ts";
 import { parseCertificate } from "../x509/certificate.ts";
 import { parseCrl } from "../x509/crl.ts";
 import { decodePem } from "../x509/pem.ts";
@@ -62,7 +64,7 @@ export function parseDcapCollateral(bytes: Uint8Array): DcapCollateral {
   if (bytes.length > maxBytes) fail(`is over ${maxBytes} bytes`);
   let document: unknown;
   try {
-    document = JSON.parse(fromUtf8(bytes));
+    document = JSON.parse(textOfBytes("DCAP collateral", bytes));
   } catch (cause) {
     throw new AttestationError("malformed", "DCAP collateral is not JSON.", { cause });
   }

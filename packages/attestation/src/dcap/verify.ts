@@ -10,7 +10,7 @@ import { type Examination, examine } from "../examination.ts";
 import { fingerprint, spkiOf } from "../keys.ts";
 import { parseCertificate } from "../x509/certificate.ts";
 import { type VerifiedChain, verifyChain, verifyCrl } from "../x509/chain.ts";
-import { decodePem } from "../x509/pem.ts";
+import { decodeBarePem, decodePem } from "../x509/pem.ts";
 import type { Certificate } from "../x509/types.ts";
 import {
   type EnclaveIdentity,
@@ -177,7 +177,7 @@ async function requirePckChain(
   );
   const chain =
     type === 5
-      ? decodePem("PCK chain", data).map((der) => parseCertificate("PCK chain", der))
+      ? decodeBarePem("PCK chain", data).map((der) => parseCertificate("PCK chain", der))
       : (collateral.pckChain ?? []);
   // Root, one intermediate, leaf: the form leaves no room for another path.
   exam.require(

@@ -1,7 +1,10 @@
 /** Evidence as JSON: CoCo's envelopes (trustee), attestation-rs, dstack, go-tpm-tools. */
-import { fromUtf8, utf8 } from "@vivarium/core";
+import { utf8 } from "@vivarium/core";
+import { csvEvidenceOf } from "../csv/form.ts";
 import { AttestationError } from "../errors.ts";
 import type { EvidenceType } from "../evidence.ts";
+import { textOfBytes } from "../reader.ts";
+import { snpReportBytes } from "../snp/report.ts";
 import {
   bytesOfText,
   fieldOf,
@@ -27,14 +30,17 @@ function convert(document: JsonObject, depth: number): Recognised | undefined {
   if (isObject(inner)) return convert(inner, depth + 1);
   const requests = fieldOf(document, "verification_requests");
   if (Array.isArray(requests) && requests.length === 1) return fromRequest(requests[0], depth);
-  return quote(document);
+  const csv = csvEvidenceOf(document);
+  if (csv !== undefined) return { evidence: csv, collateral: {}, form: "CoCo" };
+  return quote(document) ?? snp(document);
 }
 
 /** A request to trustee's attestation service: base64url of the evidence's own JSON. */
 function fromRequest(request: Json | undefined, depth: number): Recognised | undefined {
   if (!isObject(request)) return undefined;
   const bytes = bytesOfText(fieldOf(request, "evidence"));
-  const document = bytes === undefined ? undefined : jsonObjectOf(fromUtf8(bytes).trim());
+  const document =
+    bytes === undefined ? undefined : jsonObjectOf(textOfBytes("Evidence", bytes).trim());
   return document === undefined ? undefined : convert(document, depth + 1);
 }
 
@@ -49,4 +55,15 @@ function quote(document: JsonObject): Recognised | undefined {
   const attachments = type === "tdx" && eventlog !== undefined ? { eventlog } : {};
   const form = typeof log === "string" ? "dstack" : "CoCo";
   return { evidence: { type, bytes, attachments }, collateral: {}, form };
+}
+
+/** `{ attestation_report, cert_chain: { vcek } }` of attestation-rs, both base64. */
+function snp(document: JsonObject): Recognised | undefined {
+  const bytes = bytesOfText(fieldOf(document, "attestation_report"));
+  const chain = fieldOf(document, "cert_chain");
+  if (bytes?.length !== snpReportBytes) return undefined;
+  const leaf = isObject(chain) ? bytesOfText(fieldOf(chain, "vcek")) : undefined;
+  const attachments = leaf === undefined ? {} : { certificates: leaf };
+  const form = "attestation-rs";
+  return { evidence: { type: "snp", bytes, attachments }, collateral: {}, form };
 }

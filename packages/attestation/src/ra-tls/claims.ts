@@ -2,11 +2,11 @@
  * Evidence as certificates carry it: a CBOR tag and `[evidence, claims]` (CCC "interoperable
  * RA-TLS"), and the claims buffer `{ "pubkey-hash": bstr, … }` whose hash is the report data.
  */
-import { type Crypto, equalBytes, fromUtf8, type HashName } from "@vivarium/core";
+import { type Crypto, equalBytes, type HashName } from "@vivarium/core";
 import { bytesOf, decodeCbor } from "../cbor.ts";
 import { AttestationError } from "../errors.ts";
 import type { EvidenceType } from "../evidence.ts";
-import { type ByteReader, readerOf } from "../reader.ts";
+import { type ByteReader, readerOf, textOfBytes } from "../reader.ts";
 
 const limits = { maxBytes: 100 * 1024, maxDepth: 2, maxValues: 8 };
 const maxClaims = 32;
@@ -88,7 +88,7 @@ export function parseClaims(bytes: Uint8Array): ReadonlyMap<string, Uint8Array> 
   if (count > maxClaims) throw new AttestationError("malformed", `${what} are too many.`);
   const claims = new Map<string, Uint8Array>();
   for (let i = 0; i < count; i++) {
-    const name = fromUtf8(reader.bytes("a name", argument(reader, 3)));
+    const name = textOfBytes("RA-TLS claim", reader.bytes("a name", argument(reader, 3)));
     if (claims.has(name)) throw new AttestationError("malformed", `${what} repeat a name.`);
     claims.set(name, reader.bytes("a value", argument(reader, 2)));
   }

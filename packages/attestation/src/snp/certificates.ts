@@ -2,10 +2,9 @@
  * The certificates beside a report: where they come from, and what a VCEK or VLEK says. Source:
  * VCEK Certificate and KDS Interface Specification (57230) section 3.1; GHCB (56421) section 4.1.8.
  */
-import { fromUtf8 } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
 import type { Collateral, Evidence } from "../evidence.ts";
-import { readerOf } from "../reader.ts";
+import { readerOf, textOfBytes } from "../reader.ts";
 import { parseCertificate } from "../x509/certificate.ts";
 import { childrenOf, numberOf, readDer, tags } from "../x509/der.ts";
 import { decodePem, isPem } from "../x509/pem.ts";
@@ -144,7 +143,7 @@ function hardwareIdOf(value: Uint8Array): Uint8Array {
 /** IA5String. */
 function textOf(value: Uint8Array): string {
   const { tag, content } = readDer("AMD leaf", value);
-  const text = fromUtf8(content);
+  const text = textOfBytes("AMD leaf", content);
   if (tag !== 0x16 || !/^[\x20-\x7e]{1,128}$/.test(text)) fail("a name that is not text");
   return text;
 }

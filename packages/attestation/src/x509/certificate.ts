@@ -1,6 +1,7 @@
 /** X.509 v3 certificates. Source: RFC 5280 section 4. */
-import { fromUtf8 } from "@vivarium/core";
+
 import { AttestationError } from "../errors.ts";
+import { textOfBytes } from "../reader.ts";
 import {
   booleanOf,
   childrenOf,
@@ -75,7 +76,7 @@ function commonNameOf(what: string, name: DerNode): string | undefined {
     for (const attribute of childrenOf(what, requireTag(what, set, tags.set))) {
       const [type, value] = childrenOf(what, requireTag(what, attribute, tags.sequence));
       if (oidOf(type) !== oids.commonName || value === undefined) continue;
-      found.push(fromUtf8(value.content));
+      found.push(textOfBytes(`${what}: common name`, value.content));
     }
   }
   return found.length === 1 ? found[0] : undefined;

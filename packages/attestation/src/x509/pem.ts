@@ -1,6 +1,7 @@
 /** PEM (RFC 7468), strictly: only whole blocks of the wanted label count. */
-import { fromUtf8 } from "@vivarium/core";
+
 import { AttestationError } from "../errors.ts";
+import { textOfBytes } from "../reader.ts";
 
 const maxBytes = 1024 * 1024;
 const maxBlocks = 64;
@@ -22,6 +23,19 @@ function indexOfBegin(bytes: Uint8Array): number {
 }
 
 /**
+ * PEM inside of a signed structure: blocks and white space, nothing else, so that no byte is free.
+ * @throws AttestationError `malformed`.
+ */
+export function decodeBarePem(what: string, bytes: Uint8Array): Uint8Array<ArrayBuffer>[] {
+  const text = textOfBytes(what, bytes);
+  const around = text
+    .replace(/\0+$/, "")
+    .replace(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g, "");
+  if (/[^ \t\r\n]/.test(around)) fail(what, "text around its blocks");
+  return decodePem(what, text);
+}
+
+/**
  * The DER of every block with this label, in order. Text around the blocks is not authenticated by
  * anything and is ignored; blocks with other labels are skipped.
  * @throws AttestationError `malformed` for a block that is not whole or not base64, or if there is none.
@@ -33,7 +47,7 @@ export function decodePem(
 ): Uint8Array<ArrayBuffer>[] {
   if (text.length > maxBytes) fail(what, `over ${maxBytes} bytes`);
   // Intel's chains end in a NUL; anything past it is not text.
-  const source = (typeof text === "string" ? text : fromUtf8(text)).replace(/\0+$/, "");
+  const source = (typeof text === "string" ? text : textOfBytes(what, text)).replace(/\0+$/, "");
   const blocks: Uint8Array<ArrayBuffer>[] = [];
   const begin = `-----BEGIN ${label}-----`;
   const end = `-----END ${label}-----`;
