@@ -105,27 +105,6 @@ export function ecKeyOf(what: string, bytes: Uint8Array): Uint8Array {
   return spkiOf(curve, x, y);
 }
 
-/** For tests and attesters: a COSE_Sign1 to be signed. */
-export function coseSign1(
-  algorithm: number,
-  payload: Uint8Array,
-): {
-  readonly signed: Uint8Array;
-  finish(signature: Uint8Array): Uint8Array<ArrayBuffer>;
-} {
-  const header = encodeCbor(new Map<number, CborValue>([[label.algorithm, algorithm]]));
-  return {
-    signed: signedOf(header, payload),
-    finish: (signature) => {
-      const body = encodeCbor([header, new Map(), payload, signature]);
-      const tagged = new Uint8Array(body.length + 1);
-      tagged[0] = 0xd2;
-      tagged.set(body, 1);
-      return tagged;
-    },
-  };
-}
-
 function fail(what: string, reason: string): never {
   throw new AttestationError("malformed", `${what} ${reason}.`);
 }
