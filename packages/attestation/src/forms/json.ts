@@ -5,6 +5,8 @@ import { AttestationError } from "../errors.ts";
 import type { EvidenceType } from "../evidence.ts";
 import { textOfBytes } from "../reader.ts";
 import { snpReportBytes } from "../snp/report.ts";
+import { tpmEvidenceOf } from "../tpm/form.ts";
+import { vtpmEvidenceOf } from "../vtpm/form.ts";
 import {
   bytesOfText,
   fieldOf,
@@ -32,6 +34,8 @@ function convert(document: JsonObject, depth: number): Recognised | undefined {
   if (Array.isArray(requests) && requests.length === 1) return fromRequest(requests[0], depth);
   const csv = csvEvidenceOf(document);
   if (csv !== undefined) return { evidence: csv, collateral: {}, form: "CoCo" };
+  const tpm = vtpmEvidenceOf(document) ?? tpmEvidenceOf(document);
+  if (tpm !== undefined) return { evidence: tpm, collateral: {}, form: "JSON" };
   return quote(document) ?? snp(document);
 }
 

@@ -15,6 +15,8 @@ import { raTlsVerifiers } from "../../src/ra-tls/index.ts";
 import { sgxVerifier } from "../../src/sgx/index.ts";
 import { snpVerifier } from "../../src/snp/index.ts";
 import { tdxVerifier } from "../../src/tdx/index.ts";
+import { decodeTpmEvidence, tpmVerifier } from "../../src/tpm/index.ts";
+import { azureVtpmVerifier } from "../../src/vtpm/index.ts";
 import { vectorsPath } from "../vectors.ts";
 
 export interface RealCase {
@@ -25,6 +27,8 @@ export interface RealCase {
   readonly refused?: string;
   readonly debug?: true;
   readonly warnings?: readonly string[];
+  /** The caller names the attestation key that the evidence holds: nothing else vouches for it. */
+  readonly trustOwnKey?: true;
   /** PEM of a root instead of the vendor's: sample sets that are signed by a test root. */
   readonly root?: string;
 }
@@ -158,6 +162,63 @@ export const realCases: readonly RealCase[] = [
     refused: "debug",
     debug: true,
   },
+  ...[
+    "evidence-v0",
+    "evidence-v1",
+    "evidence-genoa",
+    "ars_live-evidence",
+    "ars_milan-v3-attestation",
+  ].map(
+    (name): RealCase => ({
+      evidence: `vtpm/az-snp/${name}.json`,
+      collateral: [],
+      at: "2026-06-01",
+      warnings: ["snp.crl-absent", "vtpm.stale-hardware-report"],
+    }),
+  ),
+  {
+    evidence: "vtpm/az-snp/evidence-v2.json",
+    collateral: [],
+    at: "2026-06-01",
+    warnings: ["snp.crl-absent"],
+  },
+  ...["evidence-v0", "evidence-v1"].map(
+    (name): RealCase => ({
+      evidence: `vtpm/az-tdx/${name}.json`,
+      collateral: ["dcap_cases/vtpm_az-tdx_td-quote-v0__OutOfDate__2025-06-26.json"],
+      at: "2025-06-26T21:50:26Z",
+      refused: "tcb",
+      warnings: ["tdx.sept-ve-disable-off", "vtpm.stale-hardware-report"],
+    }),
+  ),
+  {
+    evidence: "vtpm/az-tdx/ars_live-evidence.json",
+    collateral: ["dcap_cases/vtpm_az-tdx_td-quote-ars-live__UpToDate__2026-03-18.json"],
+    at: "2026-03-18T16:38:10Z",
+    warnings: [],
+  },
+  {
+    evidence: "tpm/trustee_tpm_evidence.json",
+    collateral: [],
+    at: "2026-01-01",
+    trustOwnKey: true,
+    warnings: ["tpm.ak-attributes-unknown"],
+  },
+  {
+    evidence: "tpm/trustee_tpm_evidence.json",
+    collateral: [],
+    at: "2026-01-01",
+    refused: "tpm.ak",
+  },
+  ...["gce-cos-85-nonce9009", "gce-cos-85-no-nonce"].map(
+    (name): RealCase => ({
+      evidence: `tpm/go-tpm-tools/${name}.json`,
+      collateral: [],
+      at: "2022-01-01",
+      trustOwnKey: true,
+      warnings: ["tpm.ak-attributes-unknown"],
+    }),
+  ),
   // RA-TLS: the quotes are of debug enclaves on a platform whose collateral is not here.
   {
     evidence: "ratls/ccc-gramine-cert.pem",
@@ -213,13 +274,16 @@ export function verifiers(anchors?: readonly Uint8Array[]): readonly Verifier[] 
     csvVerifier(options),
     nitroVerifier(options),
     ccaVerifier(),
+    tpmVerifier(),
+    azureVtpmVerifier({ tee: snpVerifier(options) }),
+    azureVtpmVerifier({ tee: tdxVerifier(options) }),
   ];
 }
 
 /** @param change of the evidence's bytes, after its form was read. */
 export async function assessReal(
   crypto: Crypto,
-  { evidence, collateral, at, root }: RealCase,
+  { evidence, collateral, at, root, trustOwnKey }: RealCase,
   change: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
 ): Promise<Assessment> {
   const read: Recognised = readEvidenceForm(readVector(evidence));
@@ -233,7 +297,11 @@ export async function assessReal(
         read.certificate === undefined ? plain : raTlsVerifiers(read.certificate, plain, true),
       crypto,
       now: Date.parse(at),
-      collateral: { ...read.collateral, ...given },
+      collateral: { ...read.collateral, ...given, ...(trustOwnKey === true ? ownKey(read) : {}) },
     },
   );
+}
+
+function ownKey({ evidence }: Recognised): Readonly<Record<string, Uint8Array>> {
+  return { ak: decodeTpmEvidence(evidence.bytes).ak };
 }

@@ -7,6 +7,8 @@ import { sgxVerifier } from "@vivarium/attestation/sgx";
 import { simulatedVerifier } from "@vivarium/attestation/simulated";
 import { snpVerifier } from "@vivarium/attestation/snp";
 import { tdxVerifier } from "@vivarium/attestation/tdx";
+import { tpmVerifier } from "@vivarium/attestation/tpm";
+import { azureVtpmVerifier } from "@vivarium/attestation/vtpm";
 
 /** @param anchors roots to trust instead of the vendors': DER, or Hygon's binary form. */
 export function verifiersFor(anchors?: readonly Uint8Array[]): readonly Verifier[] {
@@ -18,6 +20,9 @@ export function verifiersFor(anchors?: readonly Uint8Array[]): readonly Verifier
     csvVerifier(options),
     nitroVerifier(options),
     ccaVerifier(),
+    tpmVerifier(options),
+    azureVtpmVerifier({ tee: snpVerifier(options) }),
+    azureVtpmVerifier({ tee: tdxVerifier(options) }),
     simulatedVerifier(),
   ];
 }
