@@ -5,6 +5,7 @@ import { parseQuote, type TdxQuote } from "../dcap/quote.ts";
 import { intelAnchors, type VerifiedQuote, verifyQuote } from "../dcap/verify.ts";
 import { AttestationError } from "../errors.ts";
 import type { Claim, Evidence, VerifiedEvidence, Verifier, VerifyContext } from "../evidence.ts";
+import { requireEventLog } from "./event-log.ts";
 
 export interface TdxVerifierOptions {
   /** DER of roots to trust instead of Intel's, for test PKIs. A policy must then name the root. */
@@ -49,9 +50,13 @@ async function verify(
   const { body } = quote;
   const { exam, status, level } = verified;
   relax(quote, verified);
+  const log = evidence.attachments["eventlog"];
+  if (log !== undefined) await requireEventLog(exam, context.crypto, log, body.rtmr);
   return {
     type: "tdx",
-    claims: { tdx: { ...claimsOf(quote), ...tcbClaims(verified) } },
+    claims: {
+      tdx: { ...claimsOf(quote), ...tcbClaims(verified), event_log_replayed: log !== undefined },
+    },
     measurements: {
       mr_td: body.mrTd,
       mr_seam: body.mrSeam,
