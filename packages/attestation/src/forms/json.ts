@@ -4,7 +4,7 @@ import { csvEvidenceOf } from "../csv/form.ts";
 import { AttestationError } from "../errors.ts";
 import type { EvidenceType } from "../evidence.ts";
 import { textOfBytes } from "../reader.ts";
-import { snpReportBytes } from "../snp/report.ts";
+import { snpEvidenceOf } from "../snp/form.ts";
 import { tpmEvidenceOf } from "../tpm/form.ts";
 import { vtpmEvidenceOf } from "../vtpm/form.ts";
 import {
@@ -36,7 +36,9 @@ function convert(document: JsonObject, depth: number): Recognised | undefined {
   if (csv !== undefined) return { evidence: csv, collateral: {}, form: "CoCo" };
   const tpm = vtpmEvidenceOf(document) ?? tpmEvidenceOf(document);
   if (tpm !== undefined) return { evidence: tpm, collateral: {}, form: "JSON" };
-  return quote(document) ?? snp(document);
+  const snp = snpEvidenceOf(document);
+  if (snp !== undefined) return { evidence: snp, collateral: {}, form: "JSON" };
+  return quote(document);
 }
 
 /** A request to trustee's attestation service: base64url of the evidence's own JSON. */
@@ -59,15 +61,4 @@ function quote(document: JsonObject): Recognised | undefined {
   const attachments = type === "tdx" && eventlog !== undefined ? { eventlog } : {};
   const form = typeof log === "string" ? "dstack" : "CoCo";
   return { evidence: { type, bytes, attachments }, collateral: {}, form };
-}
-
-/** `{ attestation_report, cert_chain: { vcek } }` of attestation-rs, both base64. */
-function snp(document: JsonObject): Recognised | undefined {
-  const bytes = bytesOfText(fieldOf(document, "attestation_report"));
-  const chain = fieldOf(document, "cert_chain");
-  if (bytes?.length !== snpReportBytes) return undefined;
-  const leaf = isObject(chain) ? bytesOfText(fieldOf(chain, "vcek")) : undefined;
-  const attachments = leaf === undefined ? {} : { certificates: leaf };
-  const form = "attestation-rs";
-  return { evidence: { type: "snp", bytes, attachments }, collateral: {}, form };
 }

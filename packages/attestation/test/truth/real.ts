@@ -61,6 +61,18 @@ export const realCases: readonly RealCase[] = [
     at: "2026-06-20",
     warnings: ["snp.crl-absent"],
   },
+  {
+    evidence: "snp/trustee_e2e_evidence_genoa_v3.json",
+    collateral: [],
+    at: "2026-06-20",
+    warnings: ["snp.crl-absent"],
+  },
+  {
+    evidence: "snp/dstack_sev-snp-attestation.json",
+    collateral: [],
+    at: "2026-06-20",
+    warnings: ["snp.crl-absent", "snp.provisional-firmware"],
+  },
   snp("azure_genoa_v3_report.bin", "azure_genoa_vcek.pem", "2026-06-20"),
   snp("dstack_milan_v3_report.bin", "dstack_milan_ask_vcek.pem", "2026-06-20", {
     warnings: ["snp.crl-absent", "snp.provisional-firmware"],
