@@ -9,4 +9,4 @@ export { nodeEngine } from "./node-engine.ts";
 export { requireHonestPoints } from "./points.ts";
 export { freshScalar, scalarFromBytes } from "./scalar.ts";
 export type { SelectedEngine } from "./select.ts";
-export { selectEngine } from "./select.ts";
+export { selectEngine, surveyEngines } from "./select.ts";

@@ -2,6 +2,7 @@
 import { equalBytes, fromHex } from "@vivarium/core";
 import type { Curve25519Engine } from "./engine.ts";
 import { Curve25519Error } from "./errors.ts";
+import { ifmaEngine, portableEngine } from "./native-engine.ts";
 import { nobleEngine } from "./noble-engine.ts";
 import { nodeEngine } from "./node-engine.ts";
 import { scalarFromBytes } from "./scalar.ts";
@@ -13,7 +14,15 @@ export interface SelectedEngine {
 }
 
 /** Fastest first. */
-const engines: readonly Curve25519Engine[] = [nodeEngine, nobleEngine];
+const engines: readonly Curve25519Engine[] = [ifmaEngine, portableEngine, nodeEngine, nobleEngine];
+
+/** Every engine, fastest first, with what keeps it from being used here. */
+export function surveyEngines(): readonly {
+  readonly engine: Curve25519Engine;
+  readonly problem: string | undefined;
+}[] {
+  return engines.map((engine) => ({ engine, problem: selfTest(engine) }));
+}
 
 /**
  * The preferred engine, else the fastest that passes a known answer of RFC 7748 section 5.2.
@@ -53,7 +62,8 @@ function selfTest(engine: Curve25519Engine): string | undefined {
     );
     const expected = fromHex("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
     return equalBytes(product, expected) ? undefined : "wrong known answer";
-  } catch {
+  } catch (error) {
+    if (error instanceof Curve25519Error && error.code === "unsupported") return error.message;
     return "no X25519 (a FIPS build of OpenSSL lacks it)";
   }
 }

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { equalBytes, fromHex, utf8 } from "@vivarium/core";
-import { Curve25519Error, nobleEngine, nodeEngine, selectEngine } from "@vivarium/curve25519";
+import { Curve25519Error, selectEngine, surveyEngines } from "@vivarium/curve25519";
 import { type Check, check } from "./check.ts";
 
 export async function engineChecks(): Promise<readonly Check[]> {
@@ -15,9 +15,10 @@ export async function engineChecks(): Promise<readonly Check[]> {
 function curveCheck(): Check {
   try {
     const { engine, reason } = selectEngine();
-    const isFallback = engine.name !== "node";
-    const less = "Intersections are slower. The `node` engine needs X25519 in OpenSSL.";
-    return check("engine.curve25519", isFallback ? "warn" : "ok", reason, isFallback ? less : "");
+    const native = engine.name === "ifma" || engine.name === "portable";
+    const less =
+      "Intersections are slower. With a C compiler, `npm run build` makes the native kernel.";
+    return check("engine.curve25519", native ? "ok" : "warn", reason, native ? "" : less);
   } catch (error) {
     if (!(error instanceof Curve25519Error)) throw error;
     return check("engine.curve25519", "fail", "none", error.message);
@@ -37,7 +38,8 @@ function vectorCheck(): Check {
   const offsets = Uint32Array.of(0, message.length);
   // The RFC prints integers; points here are little-endian.
   const expected = fromHex(hashVector.u).reverse();
-  const wrong = [nodeEngine, nobleEngine]
+  const wrong = surveyEngines()
+    .flatMap(({ engine, problem }) => (problem === undefined ? [engine] : []))
     .filter((engine) => {
       const actual = engine.hashToCurve(message, offsets, utf8(hashVector.tag));
       return !equalBytes(actual, expected);

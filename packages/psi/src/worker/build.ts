@@ -2,10 +2,11 @@
  * Builds the bundle of the PSI trust domain into `dist/bundle`: main, tasks and DuckDB's library for
  * this platform. A program of the build, not part of what it builds.
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildBundle } from "@vivarium/workers/bundle";
+import { buildBundle, type NativeFile } from "@vivarium/workers/bundle";
 
 const library = process.platform === "darwin" ? "libduckdb.dylib" : "libduckdb.so";
 
@@ -16,6 +17,14 @@ function duckdbDirectory(): string {
   const bindings = createRequire(api.resolve("@duckdb/node-bindings"));
   const platform = `${process.platform}-${process.arch}`;
   return dirname(bindings.resolve(`@duckdb/node-bindings-${platform}/duckdb.node`));
+}
+
+/** The native kernel, where it was compiled: an engine of the bundle, and so measured with it. */
+function kernel(): readonly NativeFile[] {
+  const loader = fileURLToPath(import.meta.resolve("@vivarium/curve25519/addon"));
+  const from = join(dirname(loader), "native", "curve25519.node");
+  const replaces = "@vivarium/curve25519/addon";
+  return existsSync(from) ? [{ from, as: "curve25519.node", replaces }] : [];
 }
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
@@ -29,5 +38,6 @@ await buildBundle({
   native: [
     { from: join(duckdb, "duckdb.node"), as: "duckdb.node", replaces: "@duckdb/node-bindings" },
     { from: join(duckdb, library), as: library },
+    ...kernel(),
   ],
 });

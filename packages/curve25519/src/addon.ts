@@ -1,0 +1,33 @@
+/**
+ * The native kernel, if it was compiled here. In a measured bundle an import of this module is replaced by
+ * the addon itself, which is in the manifest; nothing else is ever loaded.
+ */
+import { createRequire } from "node:module";
+
+interface Addon {
+  /** Names of the kernels that this processor can run, fastest first. */
+  readonly kernels: readonly string[];
+  multiply(kernel: number, scalar: Uint8Array, points: Uint8Array, out: Uint8Array): void;
+  hash(
+    kernel: number,
+    items: Uint8Array,
+    offsets: Uint32Array,
+    dst: Uint8Array,
+    out: Uint8Array,
+  ): void;
+}
+
+function load(): Partial<Addon> {
+  try {
+    return createRequire(import.meta.url)("./native/curve25519.node") as Addon;
+  } catch {
+    // Not compiled, or for another system: the engines after it are chosen, and say so.
+    return {};
+  }
+}
+
+const loaded = load();
+
+export const kernels: Addon["kernels"] | undefined = loaded.kernels;
+export const multiply: Addon["multiply"] | undefined = loaded.multiply;
+export const hash: Addon["hash"] | undefined = loaded.hash;
