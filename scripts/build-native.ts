@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 const root = join(dirname(import.meta.dirname), "packages", "curve25519");
 const sources = join(root, "native");
 const target = join(root, "dist", "native", "curve25519.node");
-const headers = createRequire(join(root, "package.json"))("node-api-headers") as {
+const headers = createRequire(import.meta.url)("node-api-headers") as {
   include_dir: string;
 };
 

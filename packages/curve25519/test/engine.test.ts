@@ -186,7 +186,10 @@ for (const { engine, problem } of survey) {
 for (const engine of usable) contract(engine);
 
 function randomPoints(count: number): Uint8Array {
-  const points = random.bytes(32 * count);
+  const points = new Uint8Array(32 * count);
+  for (let at = 0; at < points.length; at += 65_536) {
+    points.set(random.bytes(Math.min(65_536, points.length - at)), at);
+  }
   for (let i = 31; i < points.length; i += 32) points[i] = (points[i] as number) & 0x7f;
   return points;
 }
