@@ -5,15 +5,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const root = join(dirname(import.meta.dirname), "packages", "curve25519");
 const sources = join(root, "native");
 const target = join(root, "dist", "native", "curve25519.node");
-const headers = createRequire(import.meta.url)("node-api-headers") as {
-  include_dir: string;
-};
+const headers = join(dirname(fileURLToPath(import.meta.resolve("node-api-headers"))), "include");
 
 /** Each instruction set is a file of its own with flags of its own; the rest runs anywhere. */
 const units: readonly { readonly file: string; readonly flags: readonly string[] }[] = [
@@ -45,7 +43,7 @@ function compile(): string | undefined {
       const object = join(work, file.replace(/\.c$/, ".o"));
       // The same bytes from any directory: the library is measured.
       const common = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"];
-      const paths = [`-ffile-prefix-map=${root}=.`, `-I${headers.include_dir}`];
+      const paths = [`-ffile-prefix-map=${root}=.`, `-I${headers}`];
       const problem = run([...common, ...flags, ...paths, "-c", join(sources, file), "-o", object]);
       if (problem !== undefined) return problem;
       objects.push(object);
