@@ -1,10 +1,20 @@
 /** Every hardware verifier as a subject of the contract, on evidence of a synthetic PKI. Runs in browsers too. */
 import type { Crypto } from "@vivarium/core";
+import { ccaVerifier } from "../../src/cca/index.ts";
+import { csvVerifier } from "../../src/csv/index.ts";
+import { nitroVerifier } from "../../src/nitro/index.ts";
 import { sgxVerifier } from "../../src/sgx/index.ts";
+import { snpVerifier } from "../../src/snp/index.ts";
 import { tdxVerifier } from "../../src/tdx/index.ts";
+import { tpmVerifier } from "../../src/tpm/index.ts";
 import { now, statementFor } from "../simulated-subject.ts";
 import type { ContractSubject } from "../verifier-contract.ts";
+import { ccaAttester, syntheticArm } from "./cca.ts";
+import { csvAttester, syntheticHygon } from "./csv.ts";
 import { dcapAttester, type QuoteLies, syntheticIntel } from "./dcap.ts";
+import { nitroAttester, syntheticAws } from "./nitro.ts";
+import { type SnpLies, snpAttester, syntheticAmd } from "./snp.ts";
+import { syntheticTpm, tpmAttester } from "./tpm.ts";
 
 const binding = Uint8Array.from({ length: 64 }, (_, i) => i * 3 + 1);
 
@@ -32,6 +42,59 @@ async function dcapSubject(
   };
 }
 
+async function snpSubject(crypto: Crypto, lies: SnpLies): Promise<ContractSubject> {
+  const amd = await syntheticAmd(crypto, now, lies);
+  return {
+    ...(await common(crypto)),
+    verifier: snpVerifier({ anchors: [amd.ark.der] }),
+    collateral: amd.collateral,
+    attester: async ({ debug } = { debug: false }) => snpAttester(amd, debug),
+  };
+}
+
+async function ccaSubject(crypto: Crypto, algorithm: "ES256" | "ES384"): Promise<ContractSubject> {
+  const arm = await syntheticArm(crypto, algorithm);
+  return {
+    ...(await common(crypto)),
+    verifier: ccaVerifier(),
+    collateral: arm.collateral,
+    attester: async ({ debug } = { debug: false }) => ccaAttester(arm, debug),
+  };
+}
+
+async function nitroSubject(crypto: Crypto): Promise<ContractSubject> {
+  const aws = await syntheticAws(crypto, now);
+  return {
+    ...(await common(crypto)),
+    verifier: nitroVerifier({ anchors: [aws.root.der] }),
+    collateral: {},
+    attester: async ({ debug } = { debug: false }) => nitroAttester(aws, debug),
+  };
+}
+
+async function csvSubject(crypto: Crypto, version: 1 | 2): Promise<ContractSubject> {
+  const hygon = syntheticHygon(crypto);
+  return {
+    ...(await common(crypto)),
+    verifier: csvVerifier({ anchors: [hygon.hrk] }),
+    collateral: hygon.collateral,
+    // Five SM2 signatures a time, in JavaScript.
+    flipStep: 13,
+    attester: async ({ debug } = { debug: false }) => csvAttester(hygon, version, debug),
+  };
+}
+
+async function tpmSubject(crypto: Crypto): Promise<ContractSubject> {
+  const tpm = await syntheticTpm(crypto);
+  return {
+    ...(await common(crypto)),
+    verifier: tpmVerifier(),
+    collateral: tpm.collateral,
+    noDebug: true,
+    attester: async () => tpmAttester(tpm),
+  };
+}
+
 export const hardwareSubjects: readonly {
   readonly name: string;
   readonly make: (crypto: Crypto) => Promise<ContractSubject>;
@@ -40,4 +103,16 @@ export const hardwareSubjects: readonly {
   { name: "SGX quote 4", make: (crypto) => dcapSubject(crypto, "SGX", { version: 4 }) },
   { name: "TDX quote 4", make: (crypto) => dcapSubject(crypto, "TDX", { version: 4 }) },
   { name: "TDX quote 5", make: (crypto) => dcapSubject(crypto, "TDX", { version: 5 }) },
+  { name: "SNP report 3 of Milan", make: (crypto) => snpSubject(crypto, {}) },
+  {
+    name: "SNP report 5 of Turin",
+    make: (crypto) => snpSubject(crypto, { product: "Turin", version: 5 }),
+  },
+  { name: "SNP report of a VLEK", make: (crypto) => snpSubject(crypto, { vlek: true }) },
+  { name: "CCA token", make: (crypto) => ccaSubject(crypto, "ES384") },
+  { name: "CCA token with ES256", make: (crypto) => ccaSubject(crypto, "ES256") },
+  { name: "Nitro document", make: nitroSubject },
+  { name: "CSV report 1", make: (crypto) => csvSubject(crypto, 1) },
+  { name: "CSV report 2", make: (crypto) => csvSubject(crypto, 2) },
+  { name: "TPM quote", make: tpmSubject },
 ];
