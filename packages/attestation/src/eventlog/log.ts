@@ -46,7 +46,8 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
   const agile = startsWith(first.data, specId);
   const banks = agile ? banksOf(first.data) : new Map([[tpmAlgorithms.sha1 as number, 20]]);
   const events: LogEvent[] = agile ? [] : [first];
-  while (reader.left > 0 && !isPadding(bytes, reader.offset)) {
+  const padding = paddingStart(bytes);
+  while (reader.left > 0 && reader.offset < padding) {
     if (events.length >= limits.events) fail(`holds over ${limits.events} events`);
     events.push(agile ? agileEvent(reader, banks) : sha1Event(reader));
   }
@@ -117,13 +118,16 @@ function startsWith(data: Uint8Array, text: string): boolean {
   }
 }
 
-/** Firmware leaves the rest of its area as zeros or ones. */
-function isPadding(bytes: Uint8Array, from: number): boolean {
-  const byte = bytes[from];
-  if (byte !== 0x00 && byte !== 0xff) return false;
-  // An event of register 0 and type 0 begins with zeros as well: only the whole rest tells.
-  for (let i = from; i < bytes.length; i++) if (bytes[i] !== byte) return false;
-  return true;
+/**
+ * Where the zeros or ones begin that firmware leaves in the rest of its area. Found once, from the end: asked
+ * again at each event, a log of zeros that ends in a one would cost the square of its length.
+ */
+function paddingStart(bytes: Uint8Array): number {
+  const byte = bytes.at(-1);
+  if (byte !== 0x00 && byte !== 0xff) return bytes.length;
+  let start = bytes.length;
+  while (start > 0 && bytes[start - 1] === byte) start--;
+  return start;
 }
 
 /**
