@@ -11,6 +11,7 @@ import { parseCertificate } from "../x509/certificate.ts";
 import { verifyChain } from "../x509/chain.ts";
 import { decodePem, isPem } from "../x509/pem.ts";
 import type { Certificate } from "../x509/types.ts";
+import { requireAkCertificate } from "./ak-certificate.ts";
 import { decodeTpmEvidence, type TpmEvidence } from "./container.ts";
 import { pcrMeasurements, publicKeyOf, requireAkAttributes, requireQuote } from "./quote.ts";
 import { parseTpmQuote, type TpmQuote, tpmAlgorithms } from "./structures.ts";
@@ -119,6 +120,7 @@ async function requireTrust(
     prefix: "tpm",
     knownCritical: ["2.5.29.37", "2.5.29.17"],
   });
+  requireAkCertificate(exam, leaf as Certificate);
   const root = await fingerprint(crypto, verified.anchor.spki);
   return { root, notAfter: verified.notAfter };
 }

@@ -148,10 +148,11 @@ function checkFreshness(
   { userData }: RuntimeClaims,
   { extraData }: TpmQuote,
 ): void {
-  const bound =
-    userData !== undefined &&
-    extraData.length > 0 &&
-    equalBytes(userData.subarray(0, extraData.length), extraData);
+  // A part that happens to be the same binds nothing: one byte is guessed in 256 boots.
+  const whole = new Uint8Array(userData?.length ?? 0);
+  const fits = extraData.length >= 32 && extraData.length <= whole.length;
+  if (fits) whole.set(extraData);
+  const bound = fits && equalBytes(userData as Uint8Array, whole);
   if (!bound) {
     exam.relax(
       "vtpm.stale-hardware-report",

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { ccaVerifier } from "../../src/cca/index.ts";
 import { usage } from "../../src/csv/certificate.ts";
 import { csvVerifier } from "../../src/csv/index.ts";
+import type { Verifier } from "../../src/index.ts";
 import { nitroVerifier } from "../../src/nitro/index.ts";
 import { sm3 } from "../../src/sm/sm3.ts";
 import { encodeTpmEvidence } from "../../src/tpm/container.ts";
@@ -19,10 +20,11 @@ import {
   sm2Key,
   syntheticHygon,
 } from "./csv.ts";
+import { oid, sequence } from "./der.ts";
 import { judge, verdictOf, warningsOf } from "./judge.ts";
 import { makeDocument, type NitroLies, syntheticAws } from "./nitro.ts";
 import { makeTpmEvidence, syntheticTpm, type TpmLies } from "./tpm.ts";
-import { makeCertificate, pemOf } from "./x509.ts";
+import { type CertificateOptions, makeCertificate, pemOf } from "./x509.ts";
 
 const crypto = nodeCrypto();
 const reportData = new Uint8Array(64).fill(0x42);
@@ -277,21 +279,41 @@ describe("TPM", () => {
   test("a key that an authority certifies", async () => {
     const tpm = await syntheticTpm(crypto);
     const root = await makeCertificate(crypto, now, { name: "EK/AK CA Root", ca: true });
-    const ca = await makeCertificate(crypto, now, {
+    const issuer = await makeCertificate(crypto, now, {
       name: "EK/AK CA Intermediate",
       ca: true,
       issuer: root,
     });
-    const leaf = await makeCertificate(crypto, now, { name: "vm", issuer: ca, signer: tpm.ak });
     const bytes = encodeTpmEvidence(await makeTpmEvidence(tpm, nonce));
-    const certificates = utf8(pemOf(leaf.der, ca.der));
-    const evidence = { type: "tpm" as const, bytes, attachments: { certificates } };
+    const assess = async (leaf: Partial<CertificateOptions>, verifier: Verifier) => {
+      const options = { name: "vm", issuer, signer: tpm.ak, ...leaf };
+      const { der } = await makeCertificate(crypto, now, options);
+      const certificates = utf8(pemOf(der, issuer.der));
+      return await judge(
+        crypto,
+        verifier,
+        { type: "tpm", bytes, attachments: { certificates } },
+        {},
+      );
+    };
+    const purpose = (dotted: string) =>
+      ({ extensions: [["2.5.29.37", sequence(oid(dotted)), true]] }) as const;
+    const aik = purpose("2.23.133.8.3");
     const verifier = tpmVerifier({ anchors: [root.der] });
-    const assessment = await judge(crypto, verifier, evidence, {});
-    expect([verdictOf(assessment), warningsOf(assessment)]).toEqual(["accepted", []]);
-    expect(verdictOf(await judge(crypto, tpmVerifier(), evidence, {}))).toBe("tpm.ak");
-    const other = await makeCertificate(crypto, now, { name: "EK/AK CA Root", ca: true });
-    const stranger = tpmVerifier({ anchors: [other.der] });
-    expect(verdictOf(await judge(crypto, stranger, evidence, {}))).toBe("tpm.chain.signature");
+    const certified = await assess(aik, verifier);
+    expect([verdictOf(certified), warningsOf(certified)]).toEqual(["accepted", []]);
+
+    // The same authority may certify the TPM's other keys, which sign whatever they are given.
+    for (const other of [{}, purpose("1.3.6.1.5.5.7.3.1")]) {
+      expect(warningsOf(await assess(other, verifier))).toEqual(["tpm.ak-attributes-unknown"]);
+    }
+    expect(verdictOf(await assess({ ...aik, ca: true }, verifier))).toBe("tpm.ak-certificate");
+    const agreement = { ...aik, keyUsage: "03020308" };
+    expect(verdictOf(await assess(agreement, verifier))).toBe("tpm.ak-certificate");
+
+    expect(verdictOf(await assess(aik, tpmVerifier()))).toBe("tpm.ak");
+    const stranger = await makeCertificate(crypto, now, { name: "EK/AK CA Root", ca: true });
+    const others = tpmVerifier({ anchors: [stranger.der] });
+    expect(verdictOf(await assess(aik, others))).toBe("tpm.chain.signature");
   });
 });

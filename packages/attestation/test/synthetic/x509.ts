@@ -29,6 +29,8 @@ export interface CertificateOptions {
   readonly signer?: Signer;
   readonly algorithm?: "ES256" | "ES384";
   readonly ca?: boolean;
+  /** Hex of the BIT STRING; default: for signing certificates of an authority, data otherwise. */
+  readonly keyUsage?: string;
   readonly serial?: number;
   readonly notBefore?: number;
   readonly notAfter?: number;
@@ -53,7 +55,7 @@ export async function makeCertificate(
   const signer = options.signer ?? (await crypto.generateSigner(algorithm));
   const by = issuer?.signer ?? signer;
   const serial = options.serial ?? serials++;
-  const usage = fromHex(ca ? "03020106" : "03020780");
+  const usage = fromHex(options.keyUsage ?? (ca ? "03020106" : "03020780"));
   const all: readonly (readonly [string, Uint8Array, boolean?])[] = [
     ["2.5.29.19", sequence(...(ca ? [boolean(true)] : [])), true],
     ["2.5.29.15", usage, true],

@@ -49,9 +49,11 @@ describe.skipIf(!hasVectors)("event logs", () => {
       const { evidence } = readEvidenceForm(readVector(file));
       const log = evidence.attachments["eventlog"] as Uint8Array;
       expect(await failedRule(evidence.bytes, log)).toBeUndefined();
-      const changed = fromUtf8(log).replace('"event_payload":"', '"event_payload":"00');
-      const refused = await failedRule(evidence.bytes, utf8(changed));
-      expect(refused === undefined || refused === "tdx.eventlog.rtmr-3").toBe(true);
+      // Runtime events come last; firmware's digests cover what the log does not hold.
+      const text = fromUtf8(log);
+      const at = text.lastIndexOf('"event_payload":"') + '"event_payload":"'.length;
+      const changed = utf8(`${text.slice(0, at)}00${text.slice(at)}`);
+      expect(await failedRule(evidence.bytes, changed)).toBe("tdx.eventlog.rtmr-3");
     },
   );
 
@@ -89,8 +91,9 @@ describe.skipIf(!hasVectors)("event logs", () => {
         if (registers === undefined || section === undefined) continue;
         for (const [, index, hex] of section.matchAll(/^ {4}(\d+) *: 0x([0-9a-f]+)/gm)) {
           const value = registers.get(Number(index));
-          if (value === undefined) continue;
-          expect([name, title, index, toHex(value)]).toEqual([name, title, index, hex]);
+          // Registers that no event extends stay as they were at reset.
+          if (value === undefined && /^(0+|f+)$/i.test(hex as string)) continue;
+          expect([name, title, index, value && toHex(value)]).toEqual([name, title, index, hex]);
           compared++;
         }
       }
