@@ -4,7 +4,7 @@
  * what decodes here encodes to the very same bytes, so that a digest or signature over the bytes is
  * one over the value. Maps become `Map`s: no key can reach a prototype.
  */
-import { concat, utf8 } from "@vivarium/core";
+import { utf8 } from "@vivarium/core";
 import { AttestationError } from "./errors.ts";
 import { textOfBytes } from "./reader.ts";
 
@@ -27,61 +27,107 @@ export interface CborLimits {
 
 /** @throws AttestationError `malformed` for numbers that are not safe integers. */
 export function encodeCbor(value: CborValue): Uint8Array<ArrayBuffer> {
-  const parts: Uint8Array[] = [];
-  append(parts, value);
-  return concat(...parts);
+  const encoder = new Encoder();
+  encoder.value(value);
+  return encoder.bytes();
 }
 
 /** Major types (RFC 8949 section 3.1). */
 const major = { unsigned: 0, negative: 1, bytes: 2, text: 3, array: 4, map: 5, other: 7 } as const;
 const simple = { false: 0xf4, true: 0xf5, null: 0xf6 } as const;
+/** Our documents fit: few grow the buffer. */
+const initialBytes = 512;
 
-function append(parts: Uint8Array[], value: CborValue): void {
-  if (typeof value === "string") {
-    const text = utf8(value);
-    parts.push(head(major.text, text.length), text);
-  } else if (typeof value === "number") {
-    if (!Number.isSafeInteger(value)) {
-      throw new AttestationError("malformed", "CBOR here holds safe integers only.");
+/** Writes into one growing buffer: a document of many small pieces would be mostly garbage. */
+class Encoder {
+  #buffer = new Uint8Array(initialBytes);
+  #length = 0;
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.slice(0, this.#length);
+  }
+
+  value(value: CborValue): void {
+    if (typeof value === "string") {
+      this.#text(value);
+    } else if (typeof value === "number") {
+      if (!Number.isSafeInteger(value)) {
+        throw new AttestationError("malformed", "CBOR here holds safe integers only.");
+      }
+      if (value < 0) this.#head(major.negative, -1 - value);
+      else this.#head(major.unsigned, value);
+    } else if (value instanceof Uint8Array) {
+      this.#head(major.bytes, value.length);
+      this.#append(value);
+    } else if (value === null || typeof value === "boolean") {
+      this.#byte(value === null ? simple.null : value ? simple.true : simple.false);
+    } else if (value instanceof Map) {
+      this.#map(value);
+    } else {
+      const items = value as readonly CborValue[];
+      this.#head(major.array, items.length);
+      for (const item of items) this.value(item);
     }
-    parts.push(value < 0 ? head(major.negative, -1 - value) : head(major.unsigned, value));
-  } else if (value instanceof Uint8Array) {
-    parts.push(head(major.bytes, value.length), value);
-  } else if (value === null || typeof value === "boolean") {
-    parts.push(Uint8Array.of(value === null ? simple.null : value ? simple.true : simple.false));
-  } else if (value instanceof Map) {
-    appendMap(parts, value);
-  } else {
-    const items = value as readonly CborValue[];
-    parts.push(head(major.array, items.length));
-    for (const item of items) append(parts, item);
+  }
+
+  #map(map: ReadonlyMap<string | number, CborValue>): void {
+    this.#head(major.map, map.size);
+    const entries = [...map].map(([key, item]) => ({ key: encodedKey(key), item }));
+    // Section 4.2.1: by the bytes of the encoded keys.
+    entries.sort((a, b) => compareBytes(a.key, b.key));
+    for (const { key, item } of entries) {
+      this.#append(key);
+      this.value(item);
+    }
+  }
+
+  #text(text: string): void {
+    const bytes = utf8(text);
+    this.#head(major.text, bytes.length);
+    this.#append(bytes);
+  }
+
+  /** Initial byte and argument, in the shortest form. */
+  #head(type: number, argument: number): void {
+    const first = type << 5;
+    if (argument < 24) {
+      this.#byte(first | argument);
+      return;
+    }
+    const log = argument < 0x100 ? 0 : argument < 0x1_0000 ? 1 : argument < 0x1_0000_0000 ? 2 : 3;
+    this.#byte(first | (24 + log));
+    for (let at = 2 ** log - 1; at >= 0; at--) this.#byte(Math.floor(argument / 256 ** at) % 256);
+  }
+
+  #byte(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#buffer.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#length + bytes <= this.#buffer.length) return;
+    const grown = new Uint8Array(2 * (this.#length + bytes));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
   }
 }
 
-function appendMap(parts: Uint8Array[], map: ReadonlyMap<string | number, CborValue>): void {
-  parts.push(head(major.map, map.size));
-  const entries = [...map].map(([key, item]) => ({ key: encodeCbor(key), item }));
-  // Section 4.2.1: by the bytes of the encoded keys.
-  entries.sort((a, b) => compareBytes(a.key, b.key));
-  for (const { key, item } of entries) {
-    parts.push(key);
-    append(parts, item);
-  }
-}
+/** Keys are the same few words in every document; bounded, since policies bring their own. */
+const knownKeys = new Map<string | number, Uint8Array>();
+const maxKnownKeys = 512;
 
-/** Initial byte and argument, in the shortest form. */
-function head(type: number, argument: number): Uint8Array<ArrayBuffer> {
-  const first = type << 5;
-  if (argument < 24) return Uint8Array.of(first | argument);
-  if (argument < 0x100) return Uint8Array.of(first | 24, argument);
-  if (argument < 0x1_0000) return Uint8Array.of(first | 25, argument >> 8, argument & 0xff);
-  const wide = argument >= 0x1_0000_0000;
-  const out = new Uint8Array(wide ? 9 : 5);
-  const view = new DataView(out.buffer);
-  out[0] = first | (wide ? 27 : 26);
-  if (wide) view.setBigUint64(1, BigInt(argument));
-  else view.setUint32(1, argument);
-  return out;
+function encodedKey(key: string | number): Uint8Array {
+  const known = knownKeys.get(key);
+  if (known !== undefined) return known;
+  const encoded = encodeCbor(key);
+  if (knownKeys.size < maxKnownKeys && encoded.length <= 64) knownKeys.set(key, encoded);
+  return encoded;
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

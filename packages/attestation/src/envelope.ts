@@ -25,6 +25,7 @@ export function encodeEvidence(
   limits: EvidenceLimits = defaultEvidenceLimits,
 ): Uint8Array<ArrayBuffer> {
   const attachments = new Map<string, CborValue>(Object.entries(evidence.attachments));
+  requireEvidence(evidence.type, evidence.bytes, attachments, limits);
   const bytes = encodeCbor(
     new Map<string, CborValue>([
       ["type", evidence.type],
@@ -32,7 +33,9 @@ export function encodeEvidence(
       ["attachments", attachments],
     ]),
   );
-  decodeEvidence(bytes, limits);
+  if (bytes.length > limits.maxBytes) {
+    throw new AttestationError("malformed", `Evidence is bigger than ${limits.maxBytes} bytes.`);
+  }
   return bytes;
 }
 
@@ -47,19 +50,29 @@ export function decodeEvidence(
     maxValues: 8 + 2 * limits.maxAttachments,
   });
   const fields = fieldsOf("Evidence", document, ["type", "bytes", "attachments"]);
-  const type = evidenceTypes.find((known) => known === fields.type);
+  return requireEvidence(fields.type, fields.bytes, fields.attachments, limits);
+}
+
+/** What both directions hold the three fields to. */
+function requireEvidence(
+  name: CborValue | undefined,
+  bytes: CborValue | undefined,
+  named: CborValue | undefined,
+  limits: EvidenceLimits,
+): Evidence {
+  const type = evidenceTypes.find((known) => known === name);
   if (type === undefined) {
     throw new AttestationError("unknown-type", "The type of the evidence is not known here.");
   }
-  if (!(fields.attachments instanceof Map) || fields.attachments.size > limits.maxAttachments) {
+  if (!(named instanceof Map) || named.size > limits.maxAttachments) {
     throw new AttestationError("malformed", "The attachments of the evidence are not a small map.");
   }
   const attachments: Record<string, Uint8Array> = {};
-  for (const [key, value] of fields.attachments as ReadonlyMap<string, CborValue>) {
-    const name = textOf("An attachment's name", key, attachmentName);
-    attachments[name] = bytesOf(`Attachment ${name}`, value, 0, limits.maxBytes);
+  for (const [key, value] of named as ReadonlyMap<string, CborValue>) {
+    const attachment = textOf("An attachment's name", key, attachmentName);
+    attachments[attachment] = bytesOf(`Attachment ${attachment}`, value, 0, limits.maxBytes);
   }
-  return { type, bytes: bytesOf("Evidence bytes", fields.bytes, 1, limits.maxBytes), attachments };
+  return { type, bytes: bytesOf("Evidence bytes", bytes, 1, limits.maxBytes), attachments };
 }
 
 /** Digest that results and receipts name the evidence by. */

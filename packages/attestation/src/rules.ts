@@ -199,8 +199,15 @@ function safeTime(ms: number): string {
   return Math.abs(ms) <= 8.64e15 ? time(ms) : String(ms);
 }
 
+/** Of a verifier's answer, which is frozen: rules, revocations and results all ask. */
+const knownHex = new WeakMap<VerifiedEvidence, Readonly<Record<string, string>>>();
+
 export function hexMeasurements(verified: VerifiedEvidence): Readonly<Record<string, string>> {
-  return Object.fromEntries(
+  const known = knownHex.get(verified);
+  if (known !== undefined) return known;
+  const hex = Object.fromEntries(
     Object.entries(verified.measurements).map(([name, value]) => [name, toHex(value)]),
   );
+  knownHex.set(verified, Object.freeze(hex));
+  return hex;
 }

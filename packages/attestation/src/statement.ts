@@ -44,13 +44,26 @@ const maxStatementBytes = 1024;
 
 /** @throws AttestationError `malformed` if a digest or key does not have its length. */
 export function encodeStatement(statement: Statement): Uint8Array<ArrayBuffer> {
+  requireLengths(statement);
   const keys = new Map<string, CborValue>(keyNames.map((name) => [name, statement.keys[name]]));
   const fields = new Map<string, CborValue>(
     statementDigests.map((name) => [name, statement[name]]),
   ).set("keys", keys);
-  const bytes = encodeCbor(fields);
-  decodeStatement(bytes);
-  return bytes;
+  return encodeCbor(fields);
+}
+
+/** @throws AttestationError `malformed`. */
+function requireLengths({ keys, ...digests }: Statement): void {
+  for (const name of statementDigests) requireDigest(name, digests[name]);
+  for (const name of keyNames) requireKey(name, keys[name]);
+}
+
+function requireDigest(name: StatementDigest, value: CborValue | undefined): Uint8Array {
+  return bytesOf(`Digest "${name}" of the statement`, value, 32, 32);
+}
+
+function requireKey(name: keyof StatementKeys, value: CborValue | undefined): Uint8Array {
+  return bytesOf(`Key "${name}" of the statement`, value, 32, name === "hpke" ? 32 : maxKeyBytes);
 }
 
 /** @throws AttestationError `malformed`. */
@@ -62,10 +75,8 @@ export function decodeStatement(bytes: Uint8Array): Statement {
   });
   const fields = fieldsOf("Statement", document, [...statementDigests, "keys"] as const);
   const keys = fieldsOf("Keys of the statement", fields.keys, keyNames);
-  const digest = (name: StatementDigest): Uint8Array =>
-    bytesOf(`Digest "${name}" of the statement`, fields[name], 32, 32);
-  const key = (name: keyof StatementKeys): Uint8Array =>
-    bytesOf(`Key "${name}" of the statement`, keys[name], 32, name === "hpke" ? 32 : maxKeyBytes);
+  const digest = (name: StatementDigest): Uint8Array => requireDigest(name, fields[name]);
+  const key = (name: keyof StatementKeys): Uint8Array => requireKey(name, keys[name]);
   return {
     runtime: digest("runtime"),
     flags: digest("flags"),

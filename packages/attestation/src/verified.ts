@@ -138,14 +138,18 @@ function relaxationOf(value: unknown): Relaxation {
 
 /** Claims are for people and logs; they must be plain JSON, and stay as they were. */
 function claimsOf(claims: Readonly<Record<string, unknown>>): Readonly<Record<string, Claim>> {
-  const copy: unknown = JSON.parse(JSON.stringify(claims));
-  return deepFreeze(recordOf("claims", copy)) as Readonly<Record<string, Claim>>;
+  return recordOf("claims", frozenCopy(claims)) as Readonly<Record<string, Claim>>;
 }
 
-function deepFreeze<T>(value: T): T {
-  if (typeof value === "object" && value !== null) {
-    for (const item of Object.values(value)) deepFreeze(item);
-    Object.freeze(value);
-  }
-  return value;
+function frozenCopy(value: unknown): Claim {
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (Array.isArray(value)) return Object.freeze(value.map(frozenCopy));
+  const plain = typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype;
+  if (!plain) return fail("claims", "plain JSON");
+  // `fromEntries` defines its own properties: a claim named __proto__ stays a claim.
+  const entries = Object.entries(value)
+    .filter(([, item]) => item !== undefined)
+    .map(([name, item]) => [name, frozenCopy(item)] as const);
+  return Object.freeze(Object.fromEntries(entries));
 }

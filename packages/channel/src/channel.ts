@@ -3,7 +3,9 @@ import { AttestationResult } from "@vivarium/attestation";
 import { type Encodable, labels, lengthPrefixed, toHex } from "@vivarium/core";
 import { Mux } from "./calls/mux.ts";
 import type { CallLimits, Channel, ChannelClosed } from "./channel-types.ts";
+import { Ending } from "./ending.ts";
 import { ChannelError } from "./errors.ts";
+import { logFindings } from "./findings.ts";
 import { type FrameSink, peerRefused } from "./frame-source.ts";
 import { frame, frameTypes } from "./frames.ts";
 import type { Rebinder } from "./handshake/binding.ts";
@@ -36,7 +38,7 @@ export class AttestedChannel implements Channel, FrameSink, Session {
   readonly #parts: ChannelParts;
   readonly #mux: Mux;
   readonly #reattestation: Reattestation;
-  readonly #stop = new AbortController();
+  #stop: AbortController | undefined;
   readonly #leave: () => void;
   #peer: AttestationResult | UnattestedPeer;
   #state: "open" | "draining" | "closed" = "open";
@@ -66,7 +68,7 @@ export class AttestedChannel implements Channel, FrameSink, Session {
       post: (frameParts) => this.#post(frameParts),
       idle: () => this.#onIdle?.(),
     });
-    this.#reattestation = new Reattestation({ ...parts, signal: this.#stop.signal });
+    this.#reattestation = new Reattestation({ ...parts, signal: () => this.#signal() });
     this.#lastHeard = options.clock.monotonic();
     this.#leave = options.sessions.admit(this);
     this.#scheduleLifetime();
@@ -121,10 +123,10 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     if (this.#state !== "open") throw this.#endError();
   }
 
-  #ended: ChannelError | undefined;
+  #ended: Ending | undefined;
 
   #endError(): ChannelError {
-    return this.#ended ?? new ChannelError("closed", "The channel is closing.");
+    return this.#ended?.error ?? new ChannelError("closed", "The channel is closing.");
   }
 
   // --- lifetime
@@ -209,6 +211,13 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     this.#destroy(error);
   }
 
+  /** Fires when the channel ends. Made when asked for: most channels never attest again. */
+  #signal(): AbortSignal {
+    this.#stop ??= new AbortController();
+    if (this.#state === "closed") this.#stop.abort(this.#endError());
+    return this.#stop.signal;
+  }
+
   #scheduleHeartbeat(): void {
     const { options, limits } = this.#parts;
     const { clock } = options;
@@ -277,11 +286,11 @@ export class AttestedChannel implements Channel, FrameSink, Session {
       case frameTypes.goAway:
         if (this.#state === "open") {
           this.#state = "draining";
-          this.#ended = new ChannelError("closed", "The peer is closing the channel.");
+          this.#ended = new Ending("closed", "The peer is closing the channel.");
         }
         return;
       case frameTypes.close:
-        this.#finish(new ChannelError("closed", "The peer closed the channel."), "close");
+        this.#finish(new Ending("closed", "The peer closed the channel."), "close");
         return;
       default:
         this.#requireFresh();
@@ -317,9 +326,11 @@ export class AttestedChannel implements Channel, FrameSink, Session {
   }
 
   end(cause?: Error): void {
+    // The usual end comes after a close: no error, whose stack would be captured for nobody.
+    if (this.#state === "closed") return;
     const message = "The connection ended without a close of the channel.";
     const options = cause === undefined ? {} : { cause };
-    this.#finish(new ChannelError("connection-failed", message, options), "destroy");
+    this.#destroy(new ChannelError("connection-failed", message, options));
   }
 
   broken(error: unknown): void {
@@ -334,9 +345,9 @@ export class AttestedChannel implements Channel, FrameSink, Session {
 
   async close(reason = "The channel was closed."): Promise<void> {
     if (this.#state === "closed") return;
-    const error = new ChannelError("closed", reason);
+    const ending = new Ending("closed", reason);
     this.#state = "draining";
-    this.#ended = error;
+    this.#ended = ending;
     this.#mux.stopAccepting();
     if (this.#mux.size > 0) {
       this.#post(frame(frameTypes.goAway));
@@ -352,7 +363,7 @@ export class AttestedChannel implements Channel, FrameSink, Session {
     }
     if (this.#isClosed()) return;
     this.#post(frame(frameTypes.close));
-    this.#finish(error, "close");
+    this.#finish(ending, "close");
     await this.#transportClosed;
   }
 
@@ -363,36 +374,25 @@ export class AttestedChannel implements Channel, FrameSink, Session {
   }
 
   #destroy(error: ChannelError): void {
-    this.#finish(error, "destroy");
+    this.#finish(new Ending(error.code, error.message, error), "destroy");
   }
 
-  #finish(error: ChannelError, how: "close" | "destroy"): void {
+  #finish(ending: Ending, how: "close" | "destroy"): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#ended = error;
+    this.#ended = ending;
     for (const cancel of Object.values(this.#timers)) cancel?.();
     this.#leave();
-    this.#stop.abort(error);
+    this.#stop?.abort(ending.error);
     const { transport, options } = this.#parts;
     if (how === "close") this.#transportClosed = transport.close();
-    else transport.destroy(error);
-    this.#mux.failAll(error);
-    options.log.event(error.code === "closed" ? "info" : "warn", "channel.closed", {
+    else transport.destroy(ending.error);
+    if (this.#mux.size > 0) this.#mux.failAll(ending.error);
+    const { code, message } = ending;
+    options.log.event(code === "closed" ? "info" : "warn", "channel.closed", {
       channel: this.id,
-      code: error.code,
+      code,
     });
-    this.#resolveClosed({ code: error.code, message: error.message });
-  }
-}
-
-/** Every failed rule to the local log; the peer learns none of it. */
-export function logFindings(
-  { log }: Pick<EndpointOptions, "log">,
-  channel: string,
-  error: unknown,
-): void {
-  if (!(error instanceof ChannelError)) return;
-  for (const { rule, ok, expected, actual } of error.findings) {
-    if (!ok) log.event("warn", "channel.finding", { channel, rule, expected, actual });
+    this.#resolveClosed({ code, message });
   }
 }

@@ -8,10 +8,11 @@ import {
   statementDigest,
 } from "@vivarium/attestation";
 import { equalBytes, VivariumError } from "@vivarium/core";
-import { AttestedChannel, logFindings } from "./channel.ts";
+import { AttestedChannel } from "./channel.ts";
 import type { Channel } from "./channel-types.ts";
 import { steadyClock } from "./clock.ts";
 import { ChannelError, refusal } from "./errors.ts";
+import { logFindings } from "./findings.ts";
 import { FrameSource } from "./frame-source.ts";
 import { frame, frameTypes } from "./frames.ts";
 import { type Binder, type Rebinder, renewedBinding, sessionBinding } from "./handshake/binding.ts";

@@ -22,7 +22,8 @@ export interface ReattestationContext {
   readonly established: Established;
   readonly rebinder: Rebinder;
   readonly delegations: DelegationCache;
-  readonly signal: AbortSignal;
+  /** Fires when the channel ends. */
+  readonly signal: () => AbortSignal;
 }
 
 /** Counts requests in a sliding minute. */
@@ -133,7 +134,8 @@ export class Reattestation {
   }
 
   async #exchange(epoch: number, nonce: Uint8Array): Promise<readonly Encodable[]> {
-    const { options, limits, transport, signal } = this.#context;
+    const { options, limits, transport } = this.#context;
+    const signal = this.#context.signal();
     let cancel = (): void => {};
     const onAbort = (): void => this.#awaited?.reject(signal.reason);
     try {
@@ -219,7 +221,7 @@ export class Reattestation {
       statement: await statementDigest(options.crypto, statement),
     });
     const proof = await proveIdentity(attesting.identity, options.role, binding);
-    const evidence = await collectEvidence(attesting.attester, binding, signal);
+    const evidence = await collectEvidence(attesting.attester, binding, signal());
     // Only now: an epoch without evidence leaves the chain of bindings as it was.
     this.#ownBinding = binding;
     return encode([epoch, nonce, proof, evidence]);

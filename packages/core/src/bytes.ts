@@ -44,12 +44,10 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
 /** A 32-bit unsigned integer, big-endian. @throws CoreError `invalid-argument` out of range. */
 export function u32(value: number): Uint8Array<ArrayBuffer> {
   if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
-    // DataView would wrap: a 4 GiB part would be framed as an empty one.
+    // The shifts would wrap: a 4 GiB part would be framed as an empty one.
     throw new CoreError("invalid-argument", `${value} is not an unsigned 32-bit integer.`);
   }
-  const out = new Uint8Array(4);
-  new DataView(out.buffer).setUint32(0, value);
-  return out;
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 }
 
 /** A 64-bit unsigned integer, big-endian. @throws CoreError `invalid-argument` out of range. */
@@ -91,10 +89,12 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
+const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
   let out = "";
-  for (const byte of bytes) out += byte.toString(16).padStart(2, "0");
+  for (const byte of bytes) out += hexOf[byte];
   return out;
 }
 

@@ -1,6 +1,7 @@
 /** A TLS socket as a {@link Transport}, after the checks that Node leaves to its user. */
+import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { equalBytes, fromHex } from "@vivarium/core";
+import { concat, equalBytes, fromHex } from "@vivarium/core";
 import { ChannelError } from "../errors.ts";
 import type { Transport, TransportConsumer } from "../transport.ts";
 import { alpnProtocol } from "./context.ts";
@@ -25,7 +26,7 @@ export function checkTls(socket: TLSSocket): Uint8Array {
   if (socket.isSessionReused()) fail("its session is resumed");
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return fail("it has no certificate");
-  const spki = new Uint8Array(certificate.publicKey.export({ format: "der", type: "spki" }));
+  const spki = keyOf(certificate);
   // The whole DER but the point itself: another algorithm, curve or encoding cannot look like it.
   if (
     spki.length !== p256SpkiBytes ||
@@ -36,11 +37,41 @@ export function checkTls(socket: TLSSocket): Uint8Array {
   return spki;
 }
 
+/** Keys that are kept by certificate: a peer comes back with the same one as long as it lives. */
+const maxKnownCertificates = 256;
+const knownKeys = new Map<string, Uint8Array>();
+
+/** SubjectPublicKeyInfo of a certificate; exporting it costs more than finding it again. */
+function keyOf(certificate: X509Certificate): Uint8Array {
+  const der = certificate.raw.toString("latin1");
+  const spki =
+    knownKeys.get(der) ??
+    new Uint8Array(certificate.publicKey.export({ format: "der", type: "spki" }));
+  knownKeys.delete(der);
+  // The least recently used goes: a stream of strangers must not grow it.
+  if (knownKeys.size >= maxKnownCertificates) {
+    knownKeys.delete(knownKeys.keys().next().value as string);
+  }
+  knownKeys.set(der, spki);
+  return spki;
+}
+
 /** Bytes that may wait in the socket before `send` does. */
 const highWaterBytes = 1024 * 1024;
 /** After `close`, how long the peer may take to read the rest. */
 const lingerMs = 2_000;
 const ready = Promise.resolve();
+
+/** Up to this many bytes it is cheaper to join the parts than to write each. */
+const maxJoinedBytes = 4096;
+
+/** The parts in one buffer, or undefined if they are too big to be copied. */
+function smallPacket(parts: readonly Uint8Array[]): Uint8Array | undefined {
+  if (parts.length === 1) return parts[0];
+  let bytes = 0;
+  for (const part of parts) bytes += part.length;
+  return bytes <= maxJoinedBytes ? concat(...parts) : undefined;
+}
 
 export class TlsTransport implements Transport {
   readonly role: "client" | "server";
@@ -73,7 +104,8 @@ export class TlsTransport implements Transport {
   send(parts: readonly Uint8Array[]): Promise<void> {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return Promise.reject(this.#broken());
-    if (parts.length === 1) socket.write(parts[0] as Uint8Array);
+    const small = smallPacket(parts);
+    if (small !== undefined) socket.write(small);
     else {
       socket.cork();
       for (const part of parts) socket.write(part);

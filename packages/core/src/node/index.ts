@@ -1,13 +1,13 @@
 /** {@link Crypto} on `node:crypto` (OpenSSL). */
 import {
   constants,
-  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   hkdfSync,
   type KeyObject,
+  hash as oneShot,
   sign,
   verify,
 } from "node:crypto";
@@ -36,7 +36,7 @@ export function nodeCrypto(): Crypto {
   const parse = keyParser();
   return {
     name: "node:crypto",
-    digest: async (hash, data) => bytes(createHash(hashes[hash]).update(data).digest()),
+    digest: async (hash, data) => bytes(oneShot(hashes[hash], data, "buffer")),
     hmac: async (hash, key, data) => bytes(createHmac(hashes[hash], key).update(data).digest()),
     hkdf: async (hash, secret, salt, info, length) => {
       requireHkdfLength(hash, length);
