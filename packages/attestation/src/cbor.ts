@@ -72,12 +72,11 @@ class Encoder {
 
   #map(map: ReadonlyMap<string | number, CborValue>): void {
     this.#head(major.map, map.size);
-    const entries = [...map].map(([key, item]) => ({ key: encodedKey(key), item }));
     // Section 4.2.1: by the bytes of the encoded keys.
-    entries.sort((a, b) => compareBytes(a.key, b.key));
-    for (const { key, item } of entries) {
-      this.#append(key);
-      this.value(item);
+    const keys = [...map.keys()].sort((a, b) => compareBytes(encodedKey(a), encodedKey(b)));
+    for (const key of keys) {
+      this.#append(encodedKey(key));
+      this.value(map.get(key) as CborValue);
     }
   }
 
@@ -208,7 +207,9 @@ class Decoder {
     if (info > 27) fail(this.#what, "has an indefinite length");
     const width = 1 << (info - 24);
     let value = 0;
-    for (const byte of this.#take(width)) value = value * 256 + byte;
+    for (let i = 0; i < width; i++) {
+      value = value * 256 + (this.#bytes[this.offset++] ?? fail(this.#what, "is truncated"));
+    }
     const least = info === 24 ? 24 : 256 ** (width / 2);
     if (value < least) fail(this.#what, "is not in deterministic CBOR");
     if (!Number.isSafeInteger(value)) fail(this.#what, "holds a number out of range");
@@ -239,22 +240,31 @@ class Decoder {
     return items;
   }
 
+  /** Of the keys that begin at two offsets, the second read just now. No encoding begins another. */
+  #compareKeys(first: number, second: number): number {
+    const bytes = this.#bytes;
+    for (let at = second; at < this.offset; at++) {
+      const difference = (bytes[at - second + first] as number) - (bytes[at] as number);
+      if (difference !== 0) return difference;
+    }
+    return 0;
+  }
+
   #map(count: number, depth: number): ReadonlyMap<string | number, CborValue> {
     this.#descend(depth, count * 2);
     const map = new Map<string | number, CborValue>();
-    let before: Uint8Array | undefined;
+    let before = 0;
     for (let i = 0; i < count; i++) {
       const start = this.offset;
       const key = this.value(depth + 1);
       if (typeof key !== "string" && typeof key !== "number") {
         fail(this.#what, "has a key that is neither text nor a number");
       }
-      const encoded = this.#bytes.subarray(start, this.offset);
       // Strictly rising: neither another order nor a key twice.
-      if (before !== undefined && compareBytes(before, encoded) >= 0) {
+      if (i > 0 && this.#compareKeys(before, start) >= 0) {
         fail(this.#what, "is not in deterministic CBOR");
       }
-      before = encoded;
+      before = start;
       map.set(key, this.value(depth + 1));
     }
     return map;
@@ -301,11 +311,21 @@ export function bytesOf(
   min: number,
   max: number,
 ): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(requireBytes(what, value, min, max));
+}
+
+/** As {@link bytesOf}, and gives no copy. @throws AttestationError `malformed`. */
+export function requireBytes(
+  what: string,
+  value: CborValue | undefined,
+  min: number,
+  max: number,
+): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length < min || value.length > max) {
     const size = min === max ? `${min}` : `${min} to ${max}`;
     throw new AttestationError("malformed", `${what} is not a byte string of ${size} bytes.`);
   }
-  return new Uint8Array(value);
+  return value;
 }
 
 /** A safe integer between the bounds, inclusive. */

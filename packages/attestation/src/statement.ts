@@ -3,7 +3,7 @@
  * and the verifier checks that the measured state covers it.
  */
 import { type Crypto, labels, lengthPrefixed } from "@vivarium/core";
-import { bytesOf, type CborValue, decodeCbor, encodeCbor, fieldsOf } from "./cbor.ts";
+import { type CborValue, decodeCbor, encodeCbor, fieldsOf, requireBytes } from "./cbor.ts";
 
 /** SHA-256 digests, 32 bytes each, and public keys of one process. */
 export interface Statement {
@@ -59,11 +59,16 @@ function requireLengths({ keys, ...digests }: Statement): void {
 }
 
 function requireDigest(name: StatementDigest, value: CborValue | undefined): Uint8Array {
-  return bytesOf(`Digest "${name}" of the statement`, value, 32, 32);
+  return requireBytes(`Digest "${name}" of the statement`, value, 32, 32);
 }
 
 function requireKey(name: keyof StatementKeys, value: CborValue | undefined): Uint8Array {
-  return bytesOf(`Key "${name}" of the statement`, value, 32, name === "hpke" ? 32 : maxKeyBytes);
+  return requireBytes(
+    `Key "${name}" of the statement`,
+    value,
+    32,
+    name === "hpke" ? 32 : maxKeyBytes,
+  );
 }
 
 /** @throws AttestationError `malformed`. */
@@ -75,8 +80,11 @@ export function decodeStatement(bytes: Uint8Array): Statement {
   });
   const fields = fieldsOf("Statement", document, [...statementDigests, "keys"] as const);
   const keys = fieldsOf("Keys of the statement", fields.keys, keyNames);
-  const digest = (name: StatementDigest): Uint8Array => requireDigest(name, fields[name]);
-  const key = (name: keyof StatementKeys): Uint8Array => requireKey(name, keys[name]);
+  // Copies: what the document's buffer becomes later changes nothing here.
+  const digest = (name: StatementDigest): Uint8Array =>
+    new Uint8Array(requireDigest(name, fields[name]));
+  const key = (name: keyof StatementKeys): Uint8Array =>
+    new Uint8Array(requireKey(name, keys[name]));
   return {
     runtime: digest("runtime"),
     flags: digest("flags"),
