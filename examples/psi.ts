@@ -1,48 +1,34 @@
 /** A whole attested PSI: two parties, two measured processes, and what their tables have in common. */
-import assert from "node:assert/strict";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { simulatedPolicy } from "@vivarium/attestation/simulated";
-import type { Signer } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
-import { type PsiRole, psiBundle, runPsi } from "@vivarium/psi";
+import { psiBundle, runPsi } from "@vivarium/psi";
 import { measureBundle } from "@vivarium/workers";
 
 const crypto = nodeCrypto();
-const directory = await mkdtemp(`${tmpdir()}/vivarium-example-`);
-const measurements = await measureBundle(psiBundle());
-const root = await crypto.generateSigner("ES256");
-const alice = await crypto.generateSigner("ES256");
-const bob = await crypto.generateSigner("ES256");
+const key = () => crypto.generateSigner("ES256");
+const [root, alice, bob] = [await key(), await key(), await key()];
+const proof = { crypto, root: root.publicKey, measurements: await measureBundle(psiBundle()) };
+const attestation = { kind: "simulated", root } as const;
+const rules = { mode: "intersection", resultTo: "receiver" } as const;
+const at = { host: "127.0.0.1", port: 17_443 };
+const output = { path: `${tmpdir()}/common.csv` };
+const table = (name: string) => ({
+  path: `${import.meta.dirname}/data/${name}.csv`,
+  keys: [{ column: "email", normalise: ["email"] }],
+});
 
-async function party(role: PsiRole, own: Signer, peer: Signer, items: readonly string[]) {
-  const path = `${directory}/${role}.csv`;
-  await writeFile(path, ["email", ...items].join("\n"));
-  const at = { host: "127.0.0.1", port: 17_443 };
-  return await runPsi({
-    role,
-    identity: own,
-    attestation: { kind: "simulated", root },
-    policy: await simulatedPolicy({
-      crypto,
-      role: role === "receiver" ? "sender" : "receiver",
-      identity: peer.publicKey,
-      root: root.publicKey,
-      measurements,
-    }),
-    config: {
-      ...(role === "receiver" ? { listen: at } : { connect: at }),
-      input: { path, keys: [{ column: "email", normalise: ["email"] }] },
-      output: { path: `${directory}/${role}.common.csv`, format: "csv" },
-      mode: "intersection",
-      resultTo: "both",
-    },
-  });
-}
-
-const [receiver, sender] = await Promise.all([
-  party("receiver", alice, bob, ["ann@example.com", "Bea@Example.com"]),
-  party("sender", bob, alice, ["bea@example.com", "cy@example.com"]),
+const [found] = await Promise.all([
+  runPsi({
+    ...{ role: "receiver", identity: alice, attestation },
+    policy: await simulatedPolicy({ ...proof, role: "sender", identity: bob.publicKey }),
+    config: { ...rules, listen: at, input: table("alice"), output },
+  }),
+  runPsi({
+    ...{ role: "sender", identity: bob, attestation },
+    policy: await simulatedPolicy({ ...proof, role: "receiver", identity: alice.publicKey }),
+    config: { ...rules, connect: at, input: table("bob") },
+  }),
 ]);
-assert.deepEqual([receiver.matches, sender.matches], [1, 1]);
-console.log(await readFile(`${directory}/receiver.common.csv`, "utf8"));
+if (found.matches !== 1) throw new Error(`1 row is in common, not ${found.matches}.`);
+console.log(`The row in common is in ${output.path}.`);

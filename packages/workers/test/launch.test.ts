@@ -1,28 +1,18 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
-import { chmod, copyFile, cp, readFile, writeFile } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  createAppraiser,
-  decodeEvidence,
-  encodeEvidence,
-  fingerprint,
-  verifyDelegation,
-} from "@vivarium/attestation";
-import { simulatedVerifier } from "@vivarium/attestation/simulated";
-import { type Clock, systemClock, toHex } from "@vivarium/core";
+import { toHex } from "@vivarium/core";
 import type { Bundle } from "@vivarium/workers/bundle";
 import { beforeAll, describe, expect, test } from "vitest";
 import { copyBundle } from "../src/measure.ts";
 import {
   buildFixture,
-  crypto,
   fixture,
   freshDirectory,
   type Keys,
   makeKeys,
-  policyFor,
   recordingLog,
   start,
 } from "./support.ts";
@@ -176,87 +166,6 @@ describe("measured launch", () => {
       );
       expect(worker.isolation.uid).toBe(65_534);
       expect(await worker.result).toEqual({ uid: 65_534, chmod: "EPERM", write: "EACCES" });
-    },
-    timeout,
-  );
-});
-
-describe("evidence and delegation through the launcher", () => {
-  test(
-    "the appraiser accepts what the launcher measured, and only that",
-    async () => {
-      const { worker } = await start(bundle.directory, keys, { action: "evidence" });
-      const result = (await worker.result) as { bytes: Uint8Array; delegation: Uint8Array };
-      const now = Date.now();
-      const delegation = await verifyDelegation(crypto, result.delegation, now);
-      expect(delegation.fingerprint).toBe(await fingerprint(crypto, keys.identity.publicKey));
-      expect(toHex(delegation.worker)).toBe(toHex(worker.statement.keys.signing));
-      expect(toHex(delegation.code)).toBe(bundle.digest);
-
-      const evidence = decodeEvidence(
-        encodeEvidence({ type: "simulated", bytes: result.bytes, attachments: {} }),
-      );
-      const appraise = async (code: string, statement = worker.statement) =>
-        createAppraiser({
-          verifiers: [simulatedVerifier()],
-          crypto,
-          clock: systemClock(),
-        }).appraise({
-          evidence,
-          collateral: {},
-          policy: await policyFor(keys, { code, runtime: toHex(worker.statement.runtime) }),
-          role: "subject",
-          statement,
-          identity: delegation.fingerprint,
-          identityNotAfter: delegation.notAfter,
-          reportData: new Uint8Array(64).fill(7),
-          binding: "session",
-        });
-      expect((await appraise(bundle.digest)).accepted).toBe(true);
-      expect((await appraise("11".repeat(32))).accepted).toBe(false);
-      // A process that claims another code in its statement has no evidence for it.
-      const lie = { ...worker.statement, code: new Uint8Array(32).fill(0x11) };
-      expect((await appraise(bundle.digest, lie)).accepted).toBe(false);
-      expect((await appraise("11".repeat(32), lie)).accepted).toBe(false);
-    },
-    timeout,
-  );
-
-  test(
-    "the delegation is renewed in-band, for the same key",
-    async () => {
-      const delegationMs = 60_000;
-      const system = systemClock();
-      // Half of the delegation's life passes at once; the wall clock moves with it.
-      let moved = 0;
-      const clock: Clock = {
-        now: () => system.now() + moved,
-        monotonic: () => system.monotonic(),
-        after: (ms, run) =>
-          ms === delegationMs / 2 && moved === 0
-            ? system.after(50, () => {
-                moved = ms;
-                run();
-              })
-            : system.after(ms, run),
-      };
-      const options = { clock, delegationMs };
-      const { worker } = await start(bundle.directory, keys, { action: "renewal" }, options);
-      const result = (await worker.result) as { first: Uint8Array; second: Uint8Array };
-      const first = await verifyDelegation(crypto, result.first, Date.now());
-      const second = await verifyDelegation(crypto, result.second, Date.now() + moved);
-      expect(second.notAfter).toBeGreaterThan(first.notAfter);
-      expect(toHex(second.worker)).toBe(toHex(worker.statement.keys.signing));
-      expect(second.fingerprint).toBe(first.fingerprint);
-    },
-    timeout,
-  );
-
-  test(
-    "a process that floods its launcher with requests is killed",
-    async () => {
-      const { worker } = await start(bundle.directory, keys, { action: "evidence-flood" });
-      await expect(worker.result).rejects.toMatchObject({ code: "protocol" });
     },
     timeout,
   );
@@ -429,34 +338,3 @@ function isGone(pid: number): boolean {
     return true;
   }
 }
-
-describe("a hostile process", () => {
-  test.each(["garbage", "oversize", "other-type", "second-hello", "silent"])(
-    "%s on the link is refused and the process killed",
-    async (kind) => {
-      const hostile = freshDirectory();
-      await copyFile(fixture("hostile.mjs"), join(hostile, "main.mjs"));
-      await chmod(join(hostile, "main.mjs"), 0o600);
-      const text = (await readFile(join(hostile, "main.mjs"), "utf8")).replace("@KIND@", kind);
-      await writeFile(join(hostile, "main.mjs"), text);
-      const { encodeManifest } = await import("../src/manifest.ts");
-      const bytes = await readFile(join(hostile, "main.mjs"));
-      await writeFile(
-        join(hostile, "manifest.json"),
-        encodeManifest({
-          version: 1,
-          name: "hostile",
-          main: "main.mjs",
-          tasks: null,
-          native: [],
-          files: [{ path: "main.mjs", sha256: sha256(bytes), size: bytes.length }],
-        }),
-      );
-      const run = start(hostile, keys, null, { startTimeoutMs: kind === "silent" ? 500 : 30_000 });
-      const outcome = run.then(({ worker }) => worker.result);
-      const code = kind === "silent" ? "start-failed" : "protocol";
-      await expect(outcome).rejects.toMatchObject({ domain: "workers", code });
-    },
-    timeout,
-  );
-});

@@ -4,8 +4,7 @@
  * steps 4.1.2.4.x.
  */
 import { type Crypto, concat, equalBytes, fromHex, toHex } from "@vivarium/core";
-import { AttestationError } from "../errors.ts";
-import type { Collateral, TcbStatus } from "../evidence.ts";
+import type { Collateral } from "../evidence.ts";
 import { type Examination, examine } from "../examination.ts";
 import { fingerprint, spkiOf } from "../keys.ts";
 import { parseCertificate } from "../x509/certificate.ts";
@@ -18,21 +17,14 @@ import {
   parseEnclaveIdentity,
   parseTcbInfo,
   type TcbInfo,
-  type TcbLevel,
 } from "./bodies.ts";
 import { type DcapCollateral, dcapCollateralOf, type SignedBody } from "./collateral.ts";
-import {
-  converge,
-  type MissingSvn,
-  matchEnclaveLevel,
-  matchLevels,
-  missingForUpToDate,
-  moduleIdentity,
-  relaunchStatus,
-} from "./level.ts";
+import { type MissingSvn, matchEnclaveLevel, missingForUpToDate } from "./level.ts";
 import { type PlatformTcb, platformTcbOf } from "./pck.ts";
-import type { Quote, TdReport } from "./quote.ts";
+import type { Quote } from "./quote.ts";
 import { intelSgxRoot } from "./root.ts";
+import { source } from "./source.ts";
+import { type QuoteTcb, requireTcb } from "./tcb.ts";
 
 export interface DcapContext {
   readonly crypto: Crypto;
@@ -44,16 +36,11 @@ export interface DcapContext {
 }
 
 /** What is established about a quote and the platform that made it. */
-export interface VerifiedQuote {
+export interface VerifiedQuote extends QuoteTcb {
   readonly exam: Examination;
   readonly platform: PlatformTcb;
   readonly info: TcbInfo;
-  readonly level: TcbLevel;
   readonly qeLevel: EnclaveTcbLevel;
-  /** Undefined for SGX and for modules of version 0, which have no identity of their own. */
-  readonly moduleLevel: EnclaveTcbLevel | undefined;
-  /** All of these together. */
-  readonly status: TcbStatus;
   readonly missing: readonly MissingSvn[];
   readonly identity: EnclaveIdentity;
   /** `sha256:…` of the root's key. */
@@ -70,7 +57,6 @@ const names = {
   processorCa: "Intel SGX PCK Processor CA",
   platformCa: "Intel SGX PCK Platform CA",
 } as const;
-const source = (step: string): string => `Intel QVL 4.1.2.4.${step}`;
 
 /** Anchors to use when the caller names none: Intel's own. */
 export function intelAnchors(): readonly Uint8Array[] {
@@ -351,90 +337,4 @@ async function requireQuoteSignature(
     ok ? "verifies" : "does not verify",
     source("14"),
   );
-}
-
-function requireTcb(
-  exam: Examination,
-  quote: Quote,
-  info: TcbInfo,
-  platform: PlatformTcb,
-  qe: TcbStatus,
-): Pick<VerifiedQuote, "level" | "moduleLevel" | "status"> {
-  const tdx = quote.kind !== "sgx";
-  const levels = matchLevels(info, platform, tdx ? quote.body.teeTcbSvn : undefined);
-  const level = tdx ? levels.tdx : levels.sgx;
-  const has = tdx
-    ? `TEE_TCB_SVN ${toHex(quote.body.teeTcbSvn)}, CPUSVN ${platform.components.join(".")}, PCESVN ${platform.pceSvn}`
-    : `CPUSVN ${platform.components.join(".")}, PCESVN ${platform.pceSvn}`;
-  exam.require(
-    "dcap.tcb.supported",
-    level !== undefined,
-    "a TCB level that the platform reaches",
-    `TCB not supported: ${has}`,
-    source("17"),
-  );
-  const own = (level as TcbLevel).tcbStatus as TcbStatus;
-  if (!tdx) {
-    return { level: level as TcbLevel, moduleLevel: undefined, status: converge(own, qe) };
-  }
-  const moduleLevel = requireModule(exam, quote.body, info);
-  const module = (moduleLevel?.tcbStatus ?? "UpToDate") as TcbStatus;
-  let status = converge(own, module);
-  const { teeTcbSvn2 } = quote.body;
-  if (quote.kind === "td15" && teeTcbSvn2 !== undefined && status !== "Revoked") {
-    const sgx = levels.sgx?.tcbStatus as TcbStatus;
-    const relaunched = relaunchStatus({ info, teeTcbSvn2, sgx, tdx: status, module, qe });
-    const known = relaunched !== undefined;
-    exam.require(
-      "tdx.module.current",
-      known,
-      "a current module that TCB info knows",
-      `version ${teeTcbSvn2[1]}`,
-      source("17.4.3"),
-    );
-    status = relaunched as TcbStatus;
-  }
-  return { level: level as TcbLevel, moduleLevel, status: converge(status, qe) };
-}
-
-/** The SEAM module: signed by whom TCB info says, and a version that it knows. */
-function requireModule(
-  exam: Examination,
-  body: TdReport,
-  info: TcbInfo,
-): EnclaveTcbLevel | undefined {
-  const [svn = 0, version = 0] = body.teeTcbSvn;
-  const identity = version > 0 ? moduleIdentity(info, version) : undefined;
-  const module = version > 0 ? identity : info.tdxModule;
-  exam.require(
-    "tdx.module.known",
-    module !== undefined,
-    `an identity of module version ${version}`,
-    module === undefined ? "none" : "one",
-    source("17.4.1"),
-  );
-  if (module === undefined) throw new AttestationError("not-genuine", "No TDX module identity.");
-  const signer = toHex(body.mrSignerSeam);
-  const wanted = module.mrsigner.toLowerCase();
-  exam.require("tdx.module.mrsigner", signer === wanted, wanted, signer, source("16"));
-  const attributes = toHex(body.seamAttributes);
-  const expected = module.attributes.toLowerCase();
-  const zero = /^0+$/.test(attributes);
-  exam.require(
-    "tdx.module.attributes",
-    zero && attributes === expected,
-    expected,
-    attributes,
-    source("16"),
-  );
-  if (identity === undefined) return undefined;
-  const level = matchEnclaveLevel(identity.tcbLevels, svn);
-  exam.require(
-    "tdx.module.supported",
-    level !== undefined,
-    "a TCB level of the module",
-    `TCB not supported: SVN ${svn}`,
-    source("17.4.1"),
-  );
-  return level;
 }
