@@ -104,7 +104,7 @@ export function createAppraiser(options: AppraiserOptions): Appraiser {
     const appraiseRecord = (record: PolicyRecord): readonly Finding[] => [
       ...genuineRules(verified),
       rootRule(record, verified),
-      ...measurementRules(record, verified),
+      ...measurementRules(record, verified, input.statement),
       ...statementRules(input.statement, verified),
       reportDataRule(expected, verified),
       ...svnRules(record, verified),

@@ -33,12 +33,21 @@ export function rootRule(record: PolicyRecord, verified: VerifiedEvidence): Find
   return rule("root", verified.root === record.root, record.root, verified.root);
 }
 
-/** Exact and whole: a measurement that the evidence lacks never matches. */
+/**
+ * Exact and whole: a measurement that the evidence lacks never matches. What hardware does not measure by
+ * itself (the worker's code, its runtime) is taken from the statement: the report data covers it, and the
+ * launcher that made it is what the record's own measurements pin.
+ */
 export function measurementRules(
   record: PolicyRecord,
   verified: VerifiedEvidence,
+  statement: Statement,
 ): readonly Finding[] {
-  const actual = hexMeasurements(verified);
+  const stated = statementDigests.map((name) => [name, toHex(statement[name])]);
+  const actual: Readonly<Record<string, string>> = {
+    ...(verified.type === "simulated" ? {} : Object.fromEntries(stated)),
+    ...hexMeasurements(verified),
+  };
   return Object.entries(record.measurements).map(([name, allowed]) => {
     const value = Object.hasOwn(actual, name) ? actual[name] : undefined;
     const ok = value !== undefined && value !== "" && allowed.includes(value);

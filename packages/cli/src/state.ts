@@ -13,7 +13,14 @@ import type { Io } from "./io.ts";
 const marker = "vivarium-state.json";
 
 /** What may stand in a state directory beside the marker; all that `wipe` removes. */
-const entries = ["identities", "development-root.key", "counters", "checkpoints", "run"] as const;
+const entries = [
+  "identities",
+  "development-root.key",
+  "counters",
+  "checkpoints",
+  "programs",
+  "run",
+] as const;
 
 /** Most files that `state show` lists. */
 const maxListed = 10_000;
@@ -39,6 +46,8 @@ export interface State {
   readonly counters: string;
   /** Directory of sealed checkpoints. */
   readonly checkpoints: string;
+  /** Directory of the helper that asks devices, compiled on this machine. */
+  readonly programs: string;
   /** Directory of measured copies of running bundles. */
   readonly run: string;
   /** Names of the identities there are, sorted. */
@@ -76,6 +85,7 @@ export async function openState(
     developmentRoot: join(path, "development-root.key"),
     counters: join(path, "counters"),
     checkpoints: join(path, "checkpoints"),
+    programs: join(path, "programs"),
     run: join(path, "run"),
     identityNames: () => identityNames(identities),
     files: () => list(path),

@@ -65,7 +65,7 @@ describe("a psi configuration", () => {
     ["version: 1", "version: 2", "alice.yaml:1:1: version: must be 1, is 2"],
     ["version: 1", "version: '1'", "alice.yaml:1:1: version: must be 1, is 1"],
     ["evidence: simulated\n", "", "evidence: is required"],
-    ["evidence: simulated", "evidence: sgx", "evidence: must be simulated, is sgx"],
+    ["evidence: simulated", "evidence: sgx", "evidence: must be one of"],
     ["policy: policy.yaml", "policy: [1]", "alice.yaml:4:1: policy: must be text, is a list"],
     ["policy: policy.yaml", "policy:", "alice.yaml:4:1: policy: must be text, is empty"],
     ["[email]", "[]", "alice.yaml:10:7: input.keys[0].columns: needs at least 1 entries"],

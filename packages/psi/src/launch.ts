@@ -1,6 +1,6 @@
 /** One side of an intersection in a measured process of its own. */
 import { attestationErrorClass, checkPolicy, parsePolicy } from "@vivarium/attestation";
-import { simulatedVerifier } from "@vivarium/attestation/simulated";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { channelErrorClass } from "@vivarium/channel";
 import type { Encodable } from "@vivarium/core";
 import { sealErrorClass } from "@vivarium/seal";
@@ -52,7 +52,7 @@ const errorClasses = [
 export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
   const { onEvent, config, ...rest } = options;
   // A policy that pins too little would refuse every peer later; its owner should hear of it now.
-  checkPolicy(parsePolicy(options.policy), [simulatedVerifier()]);
+  checkPolicy(parsePolicy(options.policy), everyVerifier());
   const complete: PsiWorkerConfig = {
     minItems: 0,
     maxItems: psiLimits.maxItems,

@@ -65,8 +65,13 @@ export interface LaunchOptions {
   readonly config: Encodable;
   /** The party's long-term identity. Stays here: the process gets a delegation. */
   readonly identity: Signer;
-  /** Who signs evidence. */
-  readonly attestation: { readonly kind: "simulated"; readonly root: Signer };
+  /**
+   * Who signs evidence: a development root; or the platform below this launcher, which then speaks for
+   * whatever it launches, so that policies pin the launcher's own image.
+   */
+  readonly attestation:
+    | { readonly kind: "simulated"; readonly root: Signer }
+    | { readonly kind: "platform"; readonly attester: Attester };
   readonly limits?: LaunchLimits;
   /** Run as another user, so that the process cannot change its own files. Needs root. */
   readonly user?: { readonly uid: number; readonly gid: number };
@@ -145,12 +150,11 @@ export async function launch(options: LaunchOptions): Promise<Worker> {
       policy: new Uint8Array(await policyDigest(crypto, policy)),
       config: await configDigest(crypto, options.config),
     };
-    const attester: Attester = simulatedAttester({
-      root: options.attestation.root,
-      crypto,
-      clock,
-      measured,
-    });
+    const { attestation } = options;
+    const attester: Attester =
+      attestation.kind === "platform"
+        ? attestation.attester
+        : simulatedAttester({ root: attestation.root, crypto, clock, measured });
     const command = await isolate([copy.executable, ...flags, copy.main], {
       user: options.user,
       openFiles: limits.openFiles,

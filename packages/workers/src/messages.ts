@@ -2,6 +2,7 @@
  * Messages between a process and its launcher, and their strict readers. Each side takes the other
  * for hostile: the child may be compromised, and in a TEE the launcher is the host.
  */
+import { type EvidenceType, evidenceTypes } from "@vivarium/attestation";
 import { type Encodable, type ErrorRecord, requireWithin } from "@vivarium/core";
 import { WorkersError } from "./errors.ts";
 import { launchLimits } from "./limits.ts";
@@ -18,6 +19,8 @@ export type ToWorker =
       readonly workload: string;
       readonly config: Encodable;
       readonly policy: Encodable;
+      /** Type of the evidence that the launcher gives. */
+      readonly evidence: EvidenceType;
       readonly tasks: string | null;
       /** Threads of the pool; 0 for the machine's parallelism. */
       readonly threads: number;
@@ -110,6 +113,7 @@ export function readToWorker(value: Encodable): ToWorker {
         "workload",
         "config",
         "policy",
+        "evidence",
         "tasks",
         "threads",
         "runtime",
@@ -125,6 +129,7 @@ export function readToWorker(value: Encodable): ToWorker {
         workload: text(m["workload"], 128),
         config: m["config"] ?? null,
         policy: m["policy"] ?? null,
+        evidence: evidenceType(m["evidence"]),
         tasks: m["tasks"] === null ? null : text(m["tasks"], 128),
         threads: id(m["threads"]),
         runtime: bytes(m["runtime"], 32, 32),
@@ -184,6 +189,12 @@ function bytes(value: Encodable | undefined, min: number, max: number): Uint8Arr
     throw refuse(`${min} to ${max} bytes were expected`);
   }
   return value;
+}
+
+function evidenceType(value: Encodable | undefined): EvidenceType {
+  const type = evidenceTypes.find((known) => known === value);
+  if (type === undefined) throw refuse("a type of evidence was expected");
+  return type;
 }
 
 function text(value: Encodable | undefined, max: number): string {

@@ -149,6 +149,7 @@ export class Supervisor {
       workload: options.workload,
       config: options.config,
       policy: policy as unknown as Encodable,
+      evidence: this.#parts.attester.type,
       tasks: copy.manifest.tasks,
       threads: limits.threads,
       runtime: measured.runtime,

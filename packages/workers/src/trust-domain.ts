@@ -198,7 +198,7 @@ class Child {
         receiptSigner,
         hpke,
         delegation: () => this.#delegation,
-        attester: { type: "simulated", collect: (data, o) => this.#collect(data, o?.signal) },
+        attester: { type: start.evidence, collect: (data, o) => this.#collect(data, o?.signal) },
         crypto: this.#crypto,
         clock: this.#clock,
         random: systemRandom(),

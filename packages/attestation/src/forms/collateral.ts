@@ -5,6 +5,7 @@
 import { concat, fromHex, utf8 } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
 import type { Collateral } from "../evidence.ts";
+import { parseTpmPublic } from "../tpm/structures.ts";
 import { decodePem, isPem } from "../x509/pem.ts";
 import { fieldOf, hexOf, isObject, jsonObjectOf, maxFormBytes, textOf } from "./encoding.ts";
 
@@ -42,10 +43,15 @@ export function readCollateralForm(bytes: Uint8Array): Collateral {
   throw unknown();
 }
 
-/** Entries of several files: certificates are put together, anything else may be given once. */
+/**
+ * Entries of several files: certificates are put together, keys of TPMs are numbered (`ak`, `ak-2`, …),
+ * anything else may be given once.
+ */
 export function mergeCollateral(parts: readonly Collateral[]): Collateral {
   const merged: Record<string, Uint8Array> = {};
-  for (const [name, bytes] of parts.flatMap((part) => Object.entries(part))) {
+  let keys = 0;
+  for (const [entry, bytes] of parts.flatMap((part) => Object.entries(part))) {
+    const name = entry === "ak" && ++keys > 1 ? `ak-${keys}` : entry;
     const before = Object.hasOwn(merged, name) ? merged[name] : undefined;
     if (before !== undefined && name !== "certificates") {
       throw new AttestationError("malformed", `Two of the files hold collateral "${name}".`);
@@ -57,8 +63,20 @@ export function mergeCollateral(parts: readonly Collateral[]): Collateral {
 
 function binary(bytes: Uint8Array): Collateral {
   if (binaryCertificates.includes(bytes.length)) return { certificates: bytes };
+  if (isTpmPublic(bytes)) return { ak: bytes };
   if (bytes[0] !== 0x30) throw unknown();
   return isCrl(bytes) ? { crl: bytes } : { certificates: certificateText(bytes) };
+}
+
+/** TPMT_PUBLIC of an attestation key. */
+function isTpmPublic(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0 || bytes.length > 1024) return false;
+  try {
+    parseTpmPublic(bytes);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** PEM throughout, so that entries of several files can be put together. */

@@ -24,7 +24,7 @@ export interface TpmVerifierOptions {
 const noEnd = Date.UTC(9999, 11, 31);
 
 /**
- * Runs in Node and browsers. Collateral: `ak`, a trusted attestation key as TPMT_PUBLIC or SubjectPublicKeyInfo;
+ * Runs in Node and browsers. Collateral: `ak` (and `ak-2`, …), a trusted attestation key as TPMT_PUBLIC or SubjectPublicKeyInfo;
  * or an AK certificate (`certificates` of attachments or collateral) of an authority of `anchors`. A
  * policy must name the root: the key's or the authority's fingerprint.
  */
@@ -95,14 +95,18 @@ async function requireTrust(
   ak: Uint8Array,
   anchors: readonly Uint8Array[],
 ): Promise<Trust> {
-  const named = collateral["ak"] === undefined ? undefined : publicKeyOf(collateral["ak"]);
-  if (named !== undefined && equalBytes(named.spki, ak)) {
-    exam.require("tpm.ak", true, "a key that the caller names", "it is");
+  const named = Object.entries(collateral)
+    .filter(([name]) => /^ak(-\d+)?$/.test(name))
+    .map(([, bytes]) => publicKeyOf(bytes))
+    .find(({ spki }) => equalBytes(spki, ak));
+  if (named !== undefined) {
+    const root = await fingerprint(crypto, ak);
+    exam.require("tpm.ak", true, "a key that the caller names", root);
     if (named.attributes === undefined) {
       const clause = "TCG TPM 2.0 part 2, 8.3";
       exam.relax("tpm.ak-attributes-unknown", "the key's public area", "the bare key", clause);
     } else requireAkAttributes(exam, named.attributes);
-    return { root: await fingerprint(crypto, ak), notAfter: noEnd };
+    return { root, notAfter: noEnd };
   }
   const certificates = [evidence.attachments["certificates"], collateral["certificates"]].flatMap(
     (bytes) => (bytes === undefined ? [] : certificatesOf(bytes)),

@@ -1,6 +1,8 @@
 /** `evidence collect`, `verify` and `show`. */
+import { collectorNames } from "@vivarium/attestation/collect";
 import type { Command } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { CollectOptions } from "../evidence/collect.ts";
 import type { VerifyOptions } from "../evidence/verify.ts";
 
 const several = (value: string, before: readonly string[] = []): readonly string[] => [
@@ -13,17 +15,26 @@ export function registerEvidence(program: Command, shell: Shell): void {
     .command("evidence")
     .description("signed statements about workers and platforms: collect, verify, show");
 
-  complete<{ reportData: string; policy?: string; output: string }>(
+  complete<CollectOptions>(
     evidence
       .command("collect")
       .description(
-        "measure the installed psi worker and sign with the development root (simulated)",
+        "have this machine's TEE or TPM sign, or the development root (simulated, with the installed psi worker)",
+      )
+      .option("--from <source>", `simulated (default), auto, or ${collectorNames.join(", ")}`)
+      .option("--tpm <address>", "TPM to ask: a device, tcp:host:port or unix:path")
+      .option(
+        "--ak <file>",
+        "file to write the TPM's attestation key to, which peers name as collateral",
       )
       .requiredOption("--report-data <hex>", "64 bytes that the evidence shall carry")
       .option("--policy <file>", "policy whose digest is measured (default: none, all zero)")
       .requiredOption("--output <file>", "file to write"),
     shell,
-    "vivarium evidence collect --report-data $(openssl rand -hex 64) --output alice.evidence",
+    [
+      "vivarium evidence collect --report-data $(openssl rand -hex 64) --output alice.evidence",
+      "vivarium evidence collect --from auto --report-data $(openssl rand -hex 64) --output vm.evidence",
+    ].join("\n"),
     async () => (await import("../evidence/collect.ts")).collect,
   );
   complete<VerifyOptions>(

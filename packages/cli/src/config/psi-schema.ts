@@ -1,5 +1,6 @@
 /** The schema of a `psi run` configuration. */
 import { type Static, type TObject, type TSchema, type TUnsafe, Type } from "@sinclair/typebox";
+import { type EvidenceSource, evidenceSources } from "../evidence/source.ts";
 
 /** As in the file: before rules across fields are checked and paths resolved. */
 export interface PsiDocument {
@@ -10,7 +11,9 @@ export interface PsiDocument {
   policy: string;
   listen?: string;
   connect?: string;
-  evidence: "simulated";
+  evidence: EvidenceSource;
+  tpm?: string;
+  collateral?: string[];
   input: PsiInput;
   output?: PsiOutput;
   mode: "intersection" | "cardinality";
@@ -129,9 +132,27 @@ const document = strict(
     policy: text("What the peer must prove; relative to this file."),
     listen: Type.Optional(address("Address to wait on for the peer; one side listens.")),
     connect: Type.Optional(address("Address of the peer; the other side connects.")),
-    evidence: Type.Literal("simulated", {
-      description: "How this side proves itself. Simulated evidence isolates nothing.",
-    }),
+    evidence: choice(
+      evidenceSources,
+      "How this side proves itself. auto: by what this machine has. Simulated evidence isolates nothing.",
+    ),
+    tpm: Type.Optional(
+      text("TPM to ask, with evidence tpm, azure or auto: a device, tcp:host:port or unix:path.", {
+        pattern: "^(/|tcp:|unix:/)",
+        title: "/dev/tpmrm0, tcp:host:port or unix:/path",
+      }),
+    ),
+    collateral: Type.Optional(
+      Type.Array(
+        text("File of certificates, CRLs, TCB info or trust anchors; relative to this file."),
+        {
+          minItems: 1,
+          maxItems: 32,
+          uniqueItems: true,
+          description: "What the peer's hardware evidence is verified with. Nothing is fetched.",
+        },
+      ),
+    ),
     input,
     output: Type.Optional(output),
     mode: choice(["intersection", "cardinality"], "The common items, or only their number."),

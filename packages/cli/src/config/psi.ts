@@ -1,5 +1,6 @@
 /** Configuration of `psi run`: one YAML file per party. */
 import { dirname, resolve } from "node:path";
+import type { EvidenceSource } from "../evidence/source.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { type PsiDocument, psiSchema } from "./psi-schema.ts";
 import { validate } from "./validate.ts";
@@ -14,6 +15,11 @@ export interface PsiConfig {
   readonly network:
     | { readonly listen: Endpoint; readonly connect?: never }
     | { readonly connect: Endpoint; readonly listen?: never };
+  /** How this side proves itself. */
+  readonly evidence: EvidenceSource;
+  readonly tpm: string | undefined;
+  /** Files that the peer's evidence is verified with. */
+  readonly collateral: readonly string[];
   readonly input: PsiDocument["input"];
   readonly output: PsiDocument["output"] | undefined;
   readonly mode: "intersection" | "cardinality";
@@ -56,6 +62,9 @@ export function psiConfig(source: YamlSource, directory: string): PsiConfig {
     identity: document.identity,
     policy: path(document.policy),
     network: listen === undefined ? { connect: connect as Endpoint } : { listen },
+    evidence: document.evidence,
+    tpm: document.tpm,
+    collateral: (document.collateral ?? []).map(path),
     input: { ...document.input, path: path(document.input.path) },
     output:
       document.output === undefined

@@ -1,5 +1,8 @@
 /** Devices of trusted execution environments: looked for by path, in the attesters' order. */
 import { access, constants } from "node:fs/promises";
+import { AttestationError } from "@vivarium/attestation";
+import { defaultTpmAddress, detectAttester, platformFiles } from "@vivarium/attestation/collect";
+import type { Io } from "../io.ts";
 import { type Check, check } from "./check.ts";
 
 interface Device {
@@ -24,20 +27,37 @@ const devices: readonly Device[] = [
   { name: "device.nitro", path: "/dev/nsm", gives: "Nitro attestation documents" },
 ];
 
-export async function deviceChecks(root = ""): Promise<readonly Check[]> {
+/** @param programs where the helper that asks devices may be compiled into. */
+export async function deviceChecks(
+  programs: string,
+  env: Io["env"],
+  root = "",
+): Promise<readonly Check[]> {
   const found = await Promise.all(devices.map((device) => look(device, root)));
-  const any = found.some(({ status }) => status !== "info");
-  return [
-    ...found,
-    check(
+  return [...found, await attesterCheck(programs, env, root)];
+}
+
+async function attesterCheck(programs: string, env: Io["env"], root: string): Promise<Check> {
+  try {
+    const { name, attester } = await detectAttester({
+      files: platformFiles(root),
+      helperDirectory: programs,
+      occlum: env["OCCLUM"] !== undefined,
+      tpm: { address: `${root}${defaultTpmAddress}`, timeoutMs: 5_000 },
+      coco: { timeoutMs: 1_000 },
+    });
+    const weak = attester.type === "tpm";
+    return check(
       "attester",
-      "warn",
-      "simulated",
-      any
-        ? "This version does not use the devices yet; evidence is simulated and protects from no host."
-        : "No device: evidence is simulated, signed by a development root, and protects from no host.",
-    ),
-  ];
+      weak ? "warn" : "ok",
+      `${attester.type} by ${name}`,
+      weak ? "A TPM measures what booted, and isolates nothing from the host." : "",
+    );
+  } catch (error) {
+    if (!(error instanceof AttestationError)) throw error;
+    const detail = "Simulated evidence is signed by a development root, and protects from no host.";
+    return check("attester", "warn", "none: only simulated evidence can be had here", detail);
+  }
 }
 
 async function look({ name, path, gives }: Device, root: string): Promise<Check> {

@@ -1,5 +1,7 @@
 /** What `doctor` does: runs every look at the machine, and fails if a required one does. */
+import { join } from "node:path";
 import type { Action } from "../command.ts";
+import { statePath } from "../state.ts";
 import type { Check, CheckStatus } from "./check.ts";
 import { deviceChecks } from "./devices.ts";
 import { engineChecks } from "./engines.ts";
@@ -19,7 +21,7 @@ export const doctor: Action<{ state?: string }> = async (context, options) => {
     runtimeChecks(context.io.now()),
     engineChecks(),
     isolationChecks(),
-    deviceChecks(),
+    deviceChecks(join(statePath(context.io, options.state), "programs"), context.io.env),
     installationChecks(context.io, options.state),
   ]);
   const checks: readonly Check[] = groups.flat();

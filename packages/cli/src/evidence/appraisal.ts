@@ -12,6 +12,7 @@ import {
   type Finding,
   type Policy,
   type Statement,
+  statementDigests,
   type VerifiedEvidence,
   type Verifier,
 } from "@vivarium/attestation";
@@ -52,7 +53,8 @@ function needsHandshake(rule: string): boolean {
 }
 
 export async function appraise(input: FileAppraisalInput): Promise<FileAppraisal> {
-  const { evidence, policy, role, now } = input;
+  const { evidence, role, now } = input;
+  const { policy, stated } = split(input.policy, role);
   const crypto = nodeCrypto();
   const clock: Clock = { now: () => now, monotonic: () => now, after: () => () => {} };
   const verified = await tryVerify(input);
@@ -84,9 +86,42 @@ export async function appraise(input: FileAppraisalInput): Promise<FileAppraisal
     }
     return { ...rest, verdict: ok === true ? "pass" : "fail" };
   });
+  const ofType = stated.filter(({ type }) => type === evidence.type);
   // The appraiser decides; what it let pass can only become stricter here.
   const accepted = appraisal.accepted && findings.every(({ verdict }) => verdict !== "fail");
-  return { accepted, findings };
+  return { accepted, findings: [...findings, ...ofType.map(({ finding }) => finding)] };
+}
+
+interface Stated {
+  readonly type: Evidence["type"];
+  readonly finding: FileFinding;
+}
+
+/** The policy without what hardware does not measure itself: a statement comes with a handshake only. */
+function split(policy: Policy, role: string): { policy: Policy; stated: readonly Stated[] } {
+  const stated: Stated[] = [];
+  const own = (name: string): boolean => !statementDigests.some((digest) => digest === name);
+  const accept = (policy.roles[role]?.accept ?? []).map((record, index) => {
+    if (record.type === "simulated") return record;
+    const entries = Object.entries(record.measurements);
+    for (const [name, allowed] of entries) {
+      if (own(name)) continue;
+      const rule = `measurement.${name}`;
+      const actual = "proven in the handshake only";
+      const expected = allowed.join(" or ");
+      stated.push({
+        type: record.type,
+        finding: { rule, expected, actual, record: index, verdict: "unchecked" },
+      });
+    }
+    return { ...record, measurements: Object.fromEntries(entries.filter(([name]) => own(name))) };
+  });
+  const found = Object.hasOwn(policy.roles, role) ? policy.roles[role] : undefined;
+  if (found === undefined) return { policy, stated };
+  return {
+    policy: { ...policy, roles: { ...policy.roles, [role]: { ...found, accept } } },
+    stated,
+  };
 }
 
 /** Undefined for evidence that does not verify: the appraiser then says why. */

@@ -1,28 +1,91 @@
 /** What `evidence collect` does. */
-import { encodeEvidence, evidenceDigest, type Policy, policyDigest } from "@vivarium/attestation";
+import {
+  type Attester,
+  encodeEvidence,
+  evidenceDigest,
+  fingerprint,
+  type Policy,
+  policyDigest,
+} from "@vivarium/attestation";
+import { defaultTpmAddress, readTpmAk } from "@vivarium/attestation/collect";
 import { simulatedAttester } from "@vivarium/attestation/simulated";
+import { tpmPublicKey } from "@vivarium/attestation/tpm";
 import { type Clock, toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
-import type { Action } from "../command.ts";
+import type { Action, Context } from "../command.ts";
 import { CliError } from "../errors/error.ts";
 import { writeNew } from "../files.ts";
 import { openRoot } from "../identity/open.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { measurePsi } from "../psi/bundle.ts";
 import { reportDataOf } from "./input.ts";
+import { evidenceLabel, evidenceSourceOf, platformAttester } from "./source.ts";
 
-const label = "SIMULATED evidence: no hardware vouches for any of this.";
+export interface CollectOptions {
+  readonly reportData: string;
+  readonly from?: string;
+  readonly tpm?: string;
+  readonly ak?: string;
+  readonly policy?: string;
+  readonly output: string;
+}
 
-export const collect: Action<{ reportData: string; policy?: string; output: string }> = async (
-  context,
-  options,
-) => {
+interface Source {
+  readonly attester: Attester;
+  /** For people and for `--json`. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+export const collect: Action<CollectOptions> = async (context, options) => {
   const reportData = requireReportData(options.reportData);
+  const source = evidenceSourceOf(options.from);
+  const simulated = source === "simulated";
+  for (const name of simulated ? (["tpm", "ak"] as const) : (["policy"] as const)) {
+    if (options[name] !== undefined) {
+      throw new CliError("usage", `--${name} has no meaning with --from ${source}.`);
+    }
+  }
+  const state = await context.state({ create: !simulated });
+  const { attester, facts }: Source = simulated
+    ? await developmentRoot(context, options)
+    : {
+        attester: await platformAttester({ source, tpm: options.tpm, state, io: context.io }),
+        facts: {},
+      };
+  const evidence = await attester.collect(reportData, { signal: context.io.signal });
+  const file = context.path(options.output);
+  await writeNew(file, "evidence file", encodeEvidence(evidence));
+  const ak = options.ak === undefined ? undefined : await writeAk(context, options);
+  const digest = toHex(await evidenceDigest(nodeCrypto(), evidence));
+  const { root, ...measurements } = facts;
+  context.print(
+    {
+      file,
+      type: evidence.type,
+      simulated,
+      digest,
+      ...(root === undefined ? {} : { root, measurements }),
+      ...(ak === undefined ? {} : { ak: ak.file, root: ak.root }),
+    },
+    [
+      evidenceLabel(evidence.type),
+      `Wrote ${file}, digest ${digest}`,
+      ...Object.entries(facts).map(([name, value]) => `  ${name.padEnd(8)} ${value}`),
+      ...(ak === undefined
+        ? []
+        : [
+            `Wrote ${ak.file}: the attestation key, for peers' collateral. Their policies name it as root:`,
+            `  root     ${ak.root}`,
+          ]),
+    ],
+  );
+  return 0;
+};
+
+async function developmentRoot(context: Context, options: CollectOptions): Promise<Source> {
   const policy =
     options.policy === undefined ? undefined : await loadPolicy(context.path(options.policy));
-  const state = await context.state({ create: false });
-  const root = await openRoot(state);
-  const crypto = nodeCrypto();
+  const root = await openRoot(await context.state({ create: false }));
   const measured = {
     ...(await measurePsi()),
     policy: await digestOf(policy),
@@ -31,25 +94,24 @@ export const collect: Action<{ reportData: string; policy?: string; output: stri
   };
   const { now } = context.io;
   const clock: Clock = { now, monotonic: now, after: () => () => {} };
-  const attester = simulatedAttester({ root: root.signer, crypto, clock, measured });
-  const evidence = await attester.collect(reportData, { signal: context.io.signal });
-  const file = context.path(options.output);
-  await writeNew(file, "evidence file", encodeEvidence(evidence));
-  const digest = toHex(await evidenceDigest(crypto, evidence));
-  const measurements = Object.fromEntries(
-    Object.entries(measured).map(([name, value]) => [name, toHex(value)]),
-  );
-  context.print(
-    { file, type: evidence.type, simulated: true, digest, root: root.fingerprint, measurements },
-    [
-      label,
-      `Wrote ${file}, digest ${digest}`,
-      ...Object.entries(measurements).map(([name, value]) => `  ${name.padEnd(8)} ${value}`),
-      `  root     ${root.fingerprint}`,
-    ],
-  );
-  return 0;
-};
+  const crypto = nodeCrypto();
+  const hex = Object.entries(measured).map(([name, value]) => [name, toHex(value)] as const);
+  return {
+    attester: simulatedAttester({ root: root.signer, crypto, clock, measured }),
+    facts: { ...Object.fromEntries(hex), root: root.fingerprint },
+  };
+}
+
+/** TPMT_PUBLIC: with its attributes, so that a verifier sees what kind of key it is. */
+async function writeAk(
+  context: Context,
+  options: CollectOptions,
+): Promise<{ readonly file: string; readonly root: string }> {
+  const file = context.path(options.ak as string);
+  const key = await readTpmAk({ address: options.tpm ?? defaultTpmAddress });
+  await writeNew(file, "attestation key", key);
+  return { file, root: await fingerprint(nodeCrypto(), tpmPublicKey(key)) };
+}
 
 async function digestOf(policy: Policy | undefined): Promise<Uint8Array> {
   return policy === undefined ? new Uint8Array(32) : await policyDigest(nodeCrypto(), policy);

@@ -1,16 +1,17 @@
 /** What `evidence show` does: prints, and judges nothing. */
+
 import {
   AttestationError,
   type Claim,
   type encodeEvidence,
   evidenceDigest,
 } from "@vivarium/attestation";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action } from "../command.ts";
 import { evidenceTypeOf, readEvidenceFile } from "./input.ts";
 import { claimLines } from "./summary.ts";
-import { verifiersFor } from "./verifiers.ts";
 
 export const show: Action<{ type?: string }> = async (context, options, file = "") => {
   const read = await readEvidenceFile(context.path(file), evidenceTypeOf(options.type));
@@ -55,7 +56,7 @@ async function digestOf(evidence: Parameters<typeof encodeEvidence>[0]): Promise
 function claimsOf(
   evidence: Parameters<typeof encodeEvidence>[0],
 ): { readonly claims: Readonly<Record<string, Claim>> } | { readonly problem: string } {
-  const verifier = verifiersFor().find(({ type }) => type === evidence.type);
+  const verifier = everyVerifier().find(({ type }) => type === evidence.type);
   if (verifier === undefined) return { problem: `no verifier for ${evidence.type}` };
   try {
     return { claims: verifier.read(evidence) };

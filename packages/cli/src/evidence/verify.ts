@@ -1,4 +1,5 @@
 /** What `evidence verify` does: by a policy, or by the strict default where none is given. */
+
 import {
   type AssessedFinding,
   type Assessment,
@@ -7,6 +8,7 @@ import {
   type Verifier,
 } from "@vivarium/attestation";
 import { raTlsVerifiers } from "@vivarium/attestation/ra-tls";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action, Context, Json } from "../command.ts";
 import type { ExitCode } from "../errors/entry.ts";
@@ -22,7 +24,6 @@ import {
   timeOf,
 } from "./input.ts";
 import { summaryLines } from "./summary.ts";
-import { verifiersFor } from "./verifiers.ts";
 
 export interface VerifyOptions {
   readonly type?: string;
@@ -56,7 +57,7 @@ export const verify: Action<VerifyOptions> = async (context, options, file = "")
   const given = await readCollateralFiles((options.collateral ?? []).map(context.path));
   const anchors =
     options.root === undefined ? undefined : await anchorsOf(context.path(options.root));
-  const plain = verifiersFor(anchors);
+  const plain = everyVerifier(anchors);
   const subject: Case = {
     file,
     read,

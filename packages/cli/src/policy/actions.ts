@@ -1,11 +1,12 @@
 /** What `policy init`, `check` and `explain` do. */
+
 import { explainPolicy, policyDigest } from "@vivarium/attestation";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action } from "../command.ts";
 import { appraise, findingLines, findingsJson } from "../evidence/appraisal.ts";
 import { readEvidenceFile } from "../evidence/input.ts";
-import { verifiersFor } from "../evidence/verifiers.ts";
 import { writeNew } from "../files.ts";
 import { spoken } from "../identity/open.ts";
 import { loadParty } from "../identity/party.ts";
@@ -68,7 +69,7 @@ export const explain: Action<{ evidence?: string }> = async (context, options, f
     const appraisal = await appraise({
       evidence,
       collateral,
-      verifiers: verifiersFor(),
+      verifiers: everyVerifier(),
       policy,
       role,
       now: context.io.now(),

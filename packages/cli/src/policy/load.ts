@@ -1,8 +1,9 @@
 /** Policy files: YAML or JSON, with line, column and field in the message. */
+
 import { AttestationError, checkPolicy, type Policy, parsePolicy } from "@vivarium/attestation";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { pathOf } from "../config/validate.ts";
 import { loadYaml, type Problem, problemsError } from "../config/yaml.ts";
-import { verifiersFor } from "../evidence/verifiers.ts";
 
 /**
  * A policy that this version can apply: its form, contradictions, and that every record pins what
@@ -13,7 +14,7 @@ export async function loadPolicy(path: string): Promise<Policy> {
   const source = await loadYaml(path, "policy");
   try {
     const policy = parsePolicy(source.value);
-    checkPolicy(policy, verifiersFor());
+    checkPolicy(policy, everyVerifier());
     return policy;
   } catch (cause) {
     if (!(cause instanceof AttestationError && cause.code === "invalid-policy")) throw cause;

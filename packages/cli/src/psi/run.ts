@@ -1,7 +1,15 @@
 /** `psi run`: launches this party's measured trust domain and shows what it reports. */
 import { toHex } from "@vivarium/core";
-import { launchPsi, type PsiPartyConfig, type PsiWorkerEvent, psiBundle } from "@vivarium/psi";
+import {
+  type LaunchPsiOptions,
+  launchPsi,
+  type PsiPartyConfig,
+  type PsiWorkerEvent,
+  psiBundle,
+} from "@vivarium/psi";
 import type { PsiConfig } from "../config/psi.ts";
+import { readCollateralFiles } from "../evidence/input.ts";
+import { evidenceLabel, platformAttester } from "../evidence/source.ts";
 import { refuseExistingFile, writeNew } from "../files.ts";
 import { openIdentity, openRoot } from "../identity/open.ts";
 import { type Io, printable } from "../io.ts";
@@ -18,11 +26,14 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
   const { config, state, json } = options;
   const policy = await loadPolicy(config.policy);
   const identity = await openIdentity(state, config.identity);
-  const root = await openRoot(state);
+  const attestation = await attestationOf(options, io);
+  const collateral = await readCollateralFiles(config.collateral);
   await refuseExisting(config);
   const progress = createProgress(io, json ? "json" : "text");
   progress.note(
-    "Evidence is simulated: it proves the code by a development root, and isolates nothing.",
+    attestation.kind === "simulated"
+      ? "Evidence is simulated: it proves the code by a development root, and isolates nothing."
+      : evidenceLabel(attestation.attester.type),
   );
   const bundle = options.bundle ?? psiBundle();
   // Hashing 170 MB twice is for those who look at the metrics; the launcher measures anyway.
@@ -39,9 +50,9 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
       bundle,
       role: config.role,
       policy,
-      config: partyConfig(config),
+      config: { ...partyConfig(config), collateral },
       identity: identity.signer,
-      attestation: { kind: "simulated", root: root.signer },
+      attestation,
       log: operations.log,
       signal: io.signal,
       onEvent: (event) => show(event, progress, json ? io : undefined),
@@ -66,6 +77,15 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
     progress.finish();
     await operations.close();
   }
+}
+
+async function attestationOf(
+  { config, state }: PsiRunOptions,
+  io: Io,
+): Promise<LaunchPsiOptions["attestation"]> {
+  const { evidence: source, tpm } = config;
+  if (source === "simulated") return { kind: "simulated", root: (await openRoot(state)).signer };
+  return { kind: "platform", attester: await platformAttester({ source, tpm, state, io }) };
 }
 
 /** A run may take hours: better to hear now that its result has no place. */

@@ -35,6 +35,8 @@ export interface PsiWorkerConfig {
   readonly minItems: number;
   /** Milliseconds to wait for the peer to come. */
   readonly timeoutMs: number;
+  /** What hardware evidence of the peer is verified with, by name. */
+  readonly collateral?: Readonly<Record<string, Uint8Array>>;
   /** Default: the fastest that works. */
   readonly engine?: "node" | "noble";
 }
@@ -66,6 +68,13 @@ export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
     typeof recordOf("output", config["output"])["path"] !== "string"
   ) {
     throw invalid("output needs a path");
+  }
+  const { collateral } = config;
+  if (
+    collateral !== undefined &&
+    !Object.values(recordOf("collateral", collateral)).every((entry) => entry instanceof Uint8Array)
+  ) {
+    throw invalid("collateral must be bytes by name");
   }
   for (const name of ["maxItems", "minItems", "timeoutMs"]) {
     if (!Number.isSafeInteger(config[name])) throw invalid(`${name} must be a whole number`);

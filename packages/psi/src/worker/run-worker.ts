@@ -1,7 +1,12 @@
 /** The whole run of a PSI trust domain: meet, agree, match, write, sign. */
 import { availableParallelism } from "node:os";
-import { AttestationResult, checkPolicy, createAppraiser } from "@vivarium/attestation";
-import { simulatedVerifier } from "@vivarium/attestation/simulated";
+import {
+  AttestationResult,
+  type Collateral,
+  checkPolicy,
+  createAppraiser,
+} from "@vivarium/attestation";
+import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/channel";
 import { selectEngine } from "@vivarium/curve25519";
 import { type KeyColumn, openTable, type Table, writeJoined } from "@vivarium/tables";
@@ -26,7 +31,7 @@ import { meetPeer } from "./meet.ts";
 export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> {
   const config = readWorkerConfig(domain.config);
   // A policy that pins too little would refuse every peer later; its owner should hear of it now.
-  checkPolicy(domain.policy, [simulatedVerifier()]);
+  checkPolicy(domain.policy, everyVerifier());
   const role = roleOf(domain.role);
   const learns = role === "receiver" || config.resultTo === "both";
   if (config.mode === "intersection" && learns && config.output === undefined) {
@@ -42,7 +47,7 @@ export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> 
   try {
     const channel = await meetPeer({
       ...config,
-      endpoint: endpointOf(domain, role, sessions),
+      endpoint: endpointOf(domain, role, sessions, config.collateral),
       tls: domain.tls,
       clock: domain.clock,
       log: domain.log,
@@ -164,6 +169,7 @@ function endpointOf(
   domain: TrustDomain,
   role: "receiver" | "sender",
   sessions: ReturnType<typeof createSessionRegistry>,
+  collateral: Collateral | undefined,
 ) {
   const { crypto, clock, random, log, policy, statement, attester, workload } = domain;
   return createEndpoint({
@@ -172,7 +178,8 @@ function endpointOf(
     peerRole: role === "receiver" ? "sender" : "receiver",
     ...{ workload, statement, attester, policy, crypto, clock, random, log, sessions },
     identity: { delegation: () => domain.delegation(), signer: domain.signer },
-    appraiser: createAppraiser({ verifiers: [simulatedVerifier()], crypto, clock }),
+    appraiser: createAppraiser({ verifiers: everyVerifier(), crypto, clock }),
+    ...(collateral === undefined ? {} : { collateral }),
   });
 }
 
