@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+// @boundaries-ignore a software TPM for tests of three packages; nothing of it ships
 import { noTpm, startTpm } from "../../attestation/test/collect/swtpm.ts";
 import { type Cli, createCli } from "./support.ts";
 

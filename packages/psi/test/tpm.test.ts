@@ -16,6 +16,7 @@ import {
 } from "@vivarium/psi";
 import { measureBundle } from "@vivarium/workers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+// @boundaries-ignore a software TPM for tests of three packages; nothing of it ships
 import { noTpm, type SoftwareTpm, startTpm } from "../../attestation/test/collect/swtpm.ts";
 
 const crypto = nodeCrypto();
