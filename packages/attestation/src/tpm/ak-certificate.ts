@@ -8,14 +8,13 @@ import { childrenOf, oidOf, readDer, requireTag, tags } from "../x509/der.ts";
 import type { Certificate } from "../x509/types.ts";
 
 const what = "AK certificate";
-const oids = { keyUsage: "2.5.29.15", extendedKeyUsage: "2.5.29.37" } as const;
+const oids = { extendedKeyUsage: "2.5.29.37" } as const;
 /** tcg-kp-AIKCertificate: only for keys that are restricted to signing what the TPM made. */
 const aikCertificate = "2.23.133.8.3";
 
 /** @throws AttestationError `not-genuine` or `malformed`. */
 export function requireAkCertificate(exam: Examination, leaf: Certificate): void {
-  const usage = leaf.extensions.get(oids.keyUsage);
-  const signs = usage === undefined || digitalSignature(usage.value);
+  const signs = leaf.keyUsage?.digitalSignature ?? true;
   const ok = signs && !leaf.ca;
   const actual = leaf.ca ? "an authority's" : signs ? "for signing" : "for other uses";
   exam.require(
@@ -33,12 +32,6 @@ export function requireAkCertificate(exam: Examination, leaf: Certificate): void
     "not among its purposes",
     clause,
   );
-}
-
-/** KeyUsage ::= BIT STRING: bit 0, counted from the left, after the octet that counts the unused bits. */
-function digitalSignature(value: Uint8Array): boolean {
-  const { content } = requireTag(what, readDer(what, value), tags.bitString);
-  return ((content[1] ?? 0) & 0x80) !== 0;
 }
 
 function purposesOf({ extensions }: Certificate): readonly string[] {

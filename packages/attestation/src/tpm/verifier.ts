@@ -9,6 +9,7 @@ import { type Examination, examine } from "../examination.ts";
 import { fingerprint } from "../keys.ts";
 import { parseCertificate } from "../x509/certificate.ts";
 import { verifyChain } from "../x509/chain.ts";
+import { issuersPath } from "../x509/path.ts";
 import { decodePem, isPem } from "../x509/pem.ts";
 import type { Certificate } from "../x509/types.ts";
 import { requireAkCertificate } from "./ak-certificate.ts";
@@ -115,7 +116,7 @@ async function requireTrust(
   const actual = `unknown: ${await nameOf(crypto, ak)}; name it (collateral "ak") or give its certificate`;
   const known = leaf !== undefined && anchors.length > 0;
   exam.require("tpm.ak", known, "a trusted attestation key", known ? "certified" : actual);
-  const chain = pathFrom(leaf as Certificate, certificates);
+  const chain = issuersPath(leaf as Certificate, certificates);
   const verified = await verifyChain(exam, {
     crypto,
     now,
@@ -136,20 +137,6 @@ async function nameOf(crypto: Crypto, ak: Uint8Array): Promise<string> {
 function certificatesOf(bytes: Uint8Array): readonly Certificate[] {
   const ders = isPem(bytes) ? decodePem("AK certificates", bytes) : [bytes];
   return ders.map((der) => parseCertificate("AK certificate", der));
-}
-
-/** Each certificate's issuer after it, as far as they are given. */
-function pathFrom(leaf: Certificate, all: readonly Certificate[]): readonly Certificate[] {
-  const path = [leaf];
-  for (let below = leaf; path.length < 6; ) {
-    const issuer = all.find(
-      ({ subject, raw }) => equalBytes(subject, below.issuer) && !equalBytes(raw, below.raw),
-    );
-    if (issuer === undefined) break;
-    path.push(issuer);
-    below = issuer;
-  }
-  return path;
 }
 
 /** Claims of a quote and of the PCRs beside it. */

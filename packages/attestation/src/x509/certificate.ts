@@ -94,12 +94,16 @@ function constraintsOf(
   return { ca, pathLength: length === undefined ? undefined : numberOf(what, length) };
 }
 
-/** KeyUsage ::= BIT STRING: bit 5 keyCertSign, bit 6 cRLSign, counted from the left. */
+/** KeyUsage ::= BIT STRING: bit 0 digitalSignature, 5 keyCertSign, 6 cRLSign, counted from the left. */
 function keyUsageOf(what: string, extension: Extension | undefined): Certificate["keyUsage"] {
   if (extension === undefined) return undefined;
   const { content } = requireTag(what, readDer(what, extension.value), tags.bitString);
   const bits = content[1] ?? 0;
-  return { certSign: (bits & 0x04) !== 0, crlSign: (bits & 0x02) !== 0 };
+  return {
+    digitalSignature: (bits & 0x80) !== 0,
+    certSign: (bits & 0x04) !== 0,
+    crlSign: (bits & 0x02) !== 0,
+  };
 }
 
 function fail(what: string, reason: string): never {

@@ -43,7 +43,13 @@ export interface Certificate extends Signed {
   readonly ca: boolean;
   readonly pathLength: number | undefined;
   /** keyUsage bits, or undefined if the extension is absent. */
-  readonly keyUsage: { readonly certSign: boolean; readonly crlSign: boolean } | undefined;
+  readonly keyUsage:
+    | {
+        readonly digitalSignature: boolean;
+        readonly certSign: boolean;
+        readonly crlSign: boolean;
+      }
+    | undefined;
   /** By dotted object identifier. */
   readonly extensions: ReadonlyMap<string, Extension>;
 }

@@ -43,7 +43,10 @@ export function registerEvidence(program: Command, shell: Shell): void {
       .description(
         "verify evidence of any TEE offline, by a policy or the strict default; exit code 3 if it is refused",
       )
-      .argument("<file>", "evidence: raw, hex, base64, JSON of CoCo and others, RA-TLS certificate")
+      .argument(
+        "<file>",
+        "evidence: raw, hex, base64, JSON of CoCo and others, RA-TLS certificate; or a token of an attestation service",
+      )
       .option("--type <type>", "type of the evidence (default: detected)")
       .option(
         "--collateral <file>",
@@ -55,11 +58,15 @@ export function registerEvidence(program: Command, shell: Shell): void {
       .option("--at <time>", "verify as of this time (default: now)")
       .option("--report-data <hex>", "bytes that the evidence must carry, zeros after them")
       .option("--root <file>", "PEM of roots to trust instead of the vendor's, for test sets")
-      .option("--strict", "refuse also what a policy could allow by name"),
+      .option("--strict", "refuse also what a policy could allow by name")
+      .option("--issuer <iss>", "of a token: the service's tenant that it must be of")
+      .option("--nonce <text>", "of a token: the nonce that it must have")
+      .option("--audience <text>", "of a token: the audience that it must have"),
     shell,
     [
       "vivarium evidence verify quote.bin --collateral collateral.json --at 2026-03-20T00:00:00Z",
       "vivarium evidence verify report.bin --collateral vcek.pem --json",
+      "vivarium evidence verify ear.jwt --root as-ca.pem",
       "vivarium evidence verify bob.evidence --policy policy.yaml --role sender --report-data HEX",
     ].join("\n"),
     async () => (await import("../evidence/verify.ts")).verify,

@@ -12,8 +12,11 @@ import { nodeCrypto } from "@vivarium/core/node";
 import type { Action } from "../command.ts";
 import { evidenceTypeOf, readEvidenceFile } from "./input.ts";
 import { claimLines } from "./summary.ts";
+import { readTokenFile, showToken } from "./token.ts";
 
 export const show: Action<{ type?: string }> = async (context, options, file = "") => {
+  const token = await readTokenFile(context.path(file));
+  if (token !== undefined) return showToken(context, file, token);
   const read = await readEvidenceFile(context.path(file), evidenceTypeOf(options.type));
   const { evidence } = read;
   const digest = await digestOf(evidence);

@@ -24,6 +24,7 @@ import {
   timeOf,
 } from "./input.ts";
 import { summaryLines } from "./summary.ts";
+import { readTokenFile, verifyTokenFile } from "./token.ts";
 
 export interface VerifyOptions {
   readonly type?: string;
@@ -34,6 +35,10 @@ export interface VerifyOptions {
   readonly reportData?: string;
   readonly root?: string;
   readonly strict?: true;
+  /** Of tokens only. */
+  readonly issuer?: string;
+  readonly nonce?: string;
+  readonly audience?: string;
 }
 
 /** What is judged, by whatever. */
@@ -51,6 +56,11 @@ const simulatedLabel = "SIMULATED evidence: no hardware vouches for any of this.
 
 export const verify: Action<VerifyOptions> = async (context, options, file = "") => {
   const type = evidenceTypeOf(options.type);
+  const token = await readTokenFile(context.path(file));
+  if (token !== undefined) return await verifyTokenFile(context, options, file, token);
+  for (const name of ["issuer", "nonce", "audience"] as const) {
+    if (options[name] !== undefined) throw new CliError("usage", `--${name} is for tokens only.`);
+  }
   const now = timeOf(options.at, context.io.now());
   const reportData = reportDataOf(options.reportData);
   const read = await readEvidenceFile(context.path(file), type);
