@@ -52,7 +52,7 @@ export function azureVtpmVerifier({ tee }: AzureVtpmOptions): Verifier {
       const { message, pcrs } = tpm;
       return {
         [type]: { tpm: tpmClaims(parseTpmQuote(message), { pcrs }) },
-        ...tee.read(teeEvidence(evidence, report, tee)),
+        ...tee.read(teeEvidence(evidence, report, tee.type)),
       };
     },
     verify: (evidence, context) => verify(evidence, context, type, tee),
@@ -87,9 +87,20 @@ function partsOf(evidence: Evidence, type: Evidence["type"]): Parts {
   };
 }
 
+/** The TEE's evidence inside, for those who look for its collateral. @throws AttestationError `malformed`. */
+export function vtpmHardware(evidence: Evidence): Evidence {
+  const { report } = partsOf(evidence, evidence.type);
+  const snp = evidence.type === "az-snp-vtpm";
+  return teeEvidence(evidence, report, snp ? "snp" : "tdx");
+}
+
 /** What the TEE signed: the report inside the HCL's, or the quote that was made of it. */
-function teeEvidence({ attachments }: Evidence, report: Uint8Array, tee: Verifier): Evidence {
-  if (tee.type === "snp") {
+function teeEvidence(
+  { attachments }: Evidence,
+  report: Uint8Array,
+  tee: Verifier["type"],
+): Evidence {
+  if (tee === "snp") {
     const certificates = attachments["certificates"];
     const own = certificates === undefined ? {} : { certificates };
     return { type: "snp", bytes: report, attachments: own };
@@ -109,7 +120,7 @@ async function verify(
 ): Promise<VerifiedEvidence> {
   const { tpm, report, runtime, claims } = partsOf(evidence, type);
   const exam = examine("Azure vTPM evidence");
-  const hardware = await tee.verify(teeEvidence(evidence, report, tee), context);
+  const hardware = await tee.verify(teeEvidence(evidence, report, tee.type), context);
   if (hardware.type !== tee.type) throw new AttestationError("not-genuine", "Another type.");
   await requireRuntime(exam, context.crypto, runtime, hardware);
   // The key comes from under the hardware's signature; what the vTPM says of itself must be the same.
