@@ -17,6 +17,8 @@ export const attestationErrorCodes = [
   "unknown-type",
   /** The attester's device is absent or refuses. */
   "unavailable",
+  /** A service of collateral does not answer, and the cache does not hold what it was asked for. */
+  "unreachable",
   /** Something that is not the result of a verifier was offered as one. */
   "not-a-result",
 ] as const;

@@ -73,7 +73,10 @@ export function complete<Options extends object>(
     .action(async (...all: unknown[]) => {
       // Commander hands over the arguments, then the options, then the command.
       const options = all.at(-2) as Options & CommonOptions;
-      const args = all.slice(0, -2).filter((value) => typeof value === "string");
+      const args = all
+        .slice(0, -2)
+        .flat()
+        .filter((value) => typeof value === "string");
       const action = await load();
       shell.outcome.exit = await action(context(shell.io, options), options, ...args);
     });

@@ -1,6 +1,7 @@
 /** The command line: parses arguments, runs one command, turns errors into one line. */
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
+import { registerCollateral } from "./commands/collateral.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
 import { registerEvidence } from "./commands/evidence.ts";
@@ -53,6 +54,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerIdentity,
     registerPolicy,
     registerEvidence,
+    registerCollateral,
     registerPsi,
     registerReceipt,
     registerState,

@@ -18,6 +18,7 @@ const entries = [
   "development-root.key",
   "counters",
   "checkpoints",
+  "collateral",
   "programs",
   "run",
 ] as const;
@@ -46,6 +47,8 @@ export interface State {
   readonly counters: string;
   /** Directory of sealed checkpoints. */
   readonly checkpoints: string;
+  /** Directory of collateral that was fetched. */
+  readonly collateral: string;
   /** Directory of the helper that asks devices, compiled on this machine. */
   readonly programs: string;
   /** Directory of measured copies of running bundles. */
@@ -85,6 +88,7 @@ export async function openState(
     developmentRoot: join(path, "development-root.key"),
     counters: join(path, "counters"),
     checkpoints: join(path, "checkpoints"),
+    collateral: join(path, "collateral"),
     programs: join(path, "programs"),
     run: join(path, "run"),
     identityNames: () => identityNames(identities),

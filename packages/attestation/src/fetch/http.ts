@@ -37,7 +37,7 @@ export interface DownloadRequest {
 const transient: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 const maxHeaderChars = 32 * 1024;
 
-/** @throws AttestationError `unavailable`, naming the host and what it did. */
+/** @throws AttestationError `unreachable`, naming the host and what it did. */
 export async function download(request: DownloadRequest, options: HttpOptions): Promise<Download> {
   const { attempts = 5, backOffMs = 1_000, maxPauseMs = 60_000, signal, pause = wait } = options;
   for (let attempt = 1; ; attempt++) {
@@ -47,7 +47,7 @@ export async function download(request: DownloadRequest, options: HttpOptions): 
     if (!outcome.again || attempt >= attempts) {
       const times = attempt > 1 ? ` (${attempt} attempts)` : "";
       throw new AttestationError(
-        "unavailable",
+        "unreachable",
         `${hostOf(request.url)} ${outcome.problem}${times}.`,
         { cause: outcome.cause },
       );

@@ -34,7 +34,7 @@ const year = 365 * 86_400_000;
 /**
  * What a verifier of this evidence needs and can be had: Intel's for SGX and TDX, AMD's for SEV-SNP, Hygon's for
  * CSV, that of the TEE below for Azure vTPMs. Nitro and simulated evidence need none.
- * @throws AttestationError `unavailable`, `malformed`, or `unknown-type` for types whose trust anchors nobody
+ * @throws AttestationError `unreachable`, `malformed`, or `unknown-type` for types whose trust anchors nobody
  * publishes (CCA, TPM): they come from whoever runs the platform.
  */
 export async function fetchCollateral(

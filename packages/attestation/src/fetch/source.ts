@@ -37,7 +37,7 @@ export function collateralSource(options: SourceOptions): CollateralSource {
     if (known !== undefined && (offline || (age >= 0 && age < maxAgeMs))) return known;
     if (offline) {
       throw new AttestationError(
-        "unavailable",
+        "unreachable",
         `The cache does not hold ${name}, and this is offline.`,
       );
     }

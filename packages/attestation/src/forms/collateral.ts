@@ -1,5 +1,5 @@
 /**
- * Collateral in the files people have: our names of entries out of PEM, DER, AMD's and Hygon's binary
+ * Collateral in the files people have: bundles, and our names of entries out of PEM, DER, AMD's and Hygon's binary
  * certificates, QuoteCollateralV3 JSON, whole cases, trust anchors of CCA. Several files add up.
  */
 import { concat, fromHex, utf8 } from "@vivarium/core";
@@ -7,6 +7,7 @@ import { AttestationError } from "../errors.ts";
 import type { Collateral } from "../evidence.ts";
 import { parseTpmPublic } from "../tpm/structures.ts";
 import { decodePem, isPem } from "../x509/pem.ts";
+import { collateralBundleOf } from "./bundle.ts";
 import { fieldOf, hexOf, isObject, jsonObjectOf, maxFormBytes, textOf } from "./encoding.ts";
 
 /** Sizes of binary certificates: AMD CA (2048 and 4096 bits) or Hygon CA, CEK/PEK/…, Hygon HSK with CEK. */
@@ -28,6 +29,8 @@ export function readCollateralForm(bytes: Uint8Array): Collateral {
   // JSON first: it may hold PEM.
   const document = jsonObjectOf(text);
   if (document !== undefined) {
+    const bundle = collateralBundleOf(document);
+    if (bundle !== undefined) return bundle;
     const inner = fieldOf(document, "collateral");
     const dcap = isObject(inner) ? inner : document;
     if (dcapFields.every((name) => Object.hasOwn(dcap, name))) {

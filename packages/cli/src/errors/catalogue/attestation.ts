@@ -68,6 +68,18 @@ export const attestation: Entries<AttestationErrorCode> = {
       action: "请改用本版本支持的证据类型，或升级版本。",
     },
   },
+  unreachable: {
+    exit: 1,
+    en: {
+      meaning: "A service of collateral does not answer, and nothing of it was fetched before.",
+      action:
+        "Check the network, name a mirror (--pcs, --kds), or bring a bundle from another machine.",
+    },
+    zh: {
+      meaning: "附属材料服务没有应答，且此前未获取过所需内容。",
+      action: "请检查网络，用 --pcs 或 --kds 指定镜像，或从另一台机器带来材料包。",
+    },
+  },
   unavailable: {
     exit: 1,
     en: {
