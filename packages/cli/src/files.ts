@@ -7,11 +7,13 @@ import { CliError } from "./errors/error.ts";
 
 /** Largest file of each kind that a command reads whole, in bytes. */
 export const fileLimits: Readonly<
-  Record<"config" | "party" | "evidence" | "collateral" | "receipt", number>
+  Record<"config" | "party" | "evidence" | "eventLog" | "collateral" | "receipt", number>
 > = {
   config: 1024 * 1024,
   party: 64 * 1024,
   evidence: 4 * 1024 * 1024,
+  // Evidence may be 384 KiB in all where it crosses a channel.
+  eventLog: 256 * 1024,
   collateral: 4 * 1024 * 1024,
   receipt: 1024 * 1024,
 };

@@ -44,7 +44,11 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
   const reader = readerOf("Event log", bytes);
   const first = sha1Event(reader);
   const agile = startsWith(first.data, specId);
-  const banks = agile ? banksOf(first.data) : new Map([[tpmAlgorithms.sha1 as number, 20]]);
+  // Nothing measures the header. TDX's firmware gives it the register 1 of CC logs.
+  if (agile && (first.register > 1 || first.type !== eventTypes.noAction)) {
+    fail("has a Spec ID event that extends a register");
+  }
+  const banks = agile ? banksOf(first.data, reader) : new Map([[tpmAlgorithms.sha1 as number, 20]]);
   const events: LogEvent[] = agile ? [] : [first];
   const padding = paddingStart(bytes);
   while (reader.left > 0 && reader.offset < padding) {
@@ -55,15 +59,13 @@ export function parseEventLog(bytes: Uint8Array): EventLog {
 }
 
 function sha1Event(reader: ByteReader): LogEvent {
-  const register = registerOf(reader);
-  const type = reader.u32le("event type");
+  const { register, type } = headOf(reader);
   const digest = reader.bytes("digest", 20);
   return { register, type, digests: new Map([[tpmAlgorithms.sha1, digest]]), data: dataOf(reader) };
 }
 
 function agileEvent(reader: ByteReader, banks: ReadonlyMap<number, number>): LogEvent {
-  const register = registerOf(reader);
-  const type = reader.u32le("event type");
+  const { register, type } = headOf(reader);
   const count = reader.u32le("count of digests");
   if (count !== banks.size) fail("has an event without a digest for each bank");
   const digests = new Map<number, Uint8Array>();
@@ -76,9 +78,14 @@ function agileEvent(reader: ByteReader, banks: ReadonlyMap<number, number>): Log
   return { register, type, digests, data: dataOf(reader) };
 }
 
-function registerOf(reader: ByteReader): number {
+function headOf(reader: ByteReader): Pick<LogEvent, "register" | "type"> {
   const register = reader.u32le("register");
-  return register <= maxRegister ? register : fail(`names the register ${register}`);
+  const type = reader.u32le("event type");
+  // Firmware gives informative events the register that there is none.
+  const none = register === 0xffff_ffff && type === eventTypes.noAction;
+  return register <= maxRegister || none
+    ? { register, type }
+    : fail(`names the register ${register}`);
 }
 
 function dataOf(reader: ByteReader): Uint8Array {
@@ -87,8 +94,11 @@ function dataOf(reader: ByteReader): Uint8Array {
   return reader.bytes("event", size);
 }
 
-/** TCG_EfiSpecIDEvent: which banks, and how long their digests are. */
-function banksOf(data: Uint8Array): ReadonlyMap<number, number> {
+/**
+ * TCG_EfiSpecIDEvent: which banks, and how long their digests are.
+ * @param log vendor information that firmware did not count as part of the event follows it there.
+ */
+function banksOf(data: Uint8Array, log: ByteReader): ReadonlyMap<number, number> {
   const reader = readerOf("Spec ID event", data);
   reader.bytes("signature", 16);
   reader.bytes("platform class and version", 8);
@@ -104,7 +114,8 @@ function banksOf(data: Uint8Array): ReadonlyMap<number, number> {
     }
     banks.set(bank, size);
   }
-  reader.bytes("vendor information", reader.u8("its size"));
+  const vendor = reader.u8("size of vendor information");
+  (reader.left === 0 ? log : reader).bytes("vendor information", vendor);
   reader.end();
   return banks;
 }
@@ -128,20 +139,6 @@ function paddingStart(bytes: Uint8Array): number {
   let start = bytes.length;
   while (start > 0 && bytes[start - 1] === byte) start--;
   return start;
-}
-
-/**
- * A separator ends the firmware's part of a register. A second one would let an attacker who runs later
- * begin again, and make a reader take his events for the firmware's.
- * @throws AttestationError `malformed`.
- */
-export function requireSeparatorsOnce(events: readonly LogEvent[]): void {
-  const seen = new Set<number>();
-  for (const { register, type } of events) {
-    if (type !== eventTypes.separator) continue;
-    if (seen.has(register)) fail(`has two separators in register ${register}`);
-    seen.add(register);
-  }
 }
 
 function fail(reason: string): never {

@@ -2,8 +2,9 @@
 import { type Crypto, equalBytes, toHex } from "@vivarium/core";
 import type { TdReport } from "../dcap/quote.ts";
 import { replayDstackLog } from "../eventlog/dstack.ts";
-import { parseEventLog, requireSeparatorsOnce } from "../eventlog/log.ts";
+import { parseEventLog } from "../eventlog/log.ts";
 import { replayEventLog } from "../eventlog/replay.ts";
+import { requireSeparators } from "../eventlog/separators.ts";
 import type { Examination } from "../examination.ts";
 import { tpmAlgorithms } from "../tpm/structures.ts";
 
@@ -34,7 +35,7 @@ async function registersOf(
     return (rtmr) => registers.get(rtmr);
   }
   const log = parseEventLog(bytes);
-  requireSeparatorsOnce(log.events);
+  await requireSeparators(crypto, log, tpmAlgorithms.sha384);
   const registers = await replayEventLog(crypto, log, tpmAlgorithms.sha384);
   // Register 0 of a CC log is the launch measurement: RTMR0 is register 1.
   return (rtmr) => registers?.get(rtmr + 1);

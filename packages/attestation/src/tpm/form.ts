@@ -1,13 +1,13 @@
-/** TPM evidence in the JSON of trustee and of go-tpm-tools. */
+/** TPM evidence in the JSON of trustee, of go-tpm-tools and of go-attestation. */
 import type { Evidence } from "../evidence.ts";
 import { bytesOfText, fieldOf, isObject, type Json, type JsonObject } from "../forms/encoding.ts";
 import { encodeTpmEvidence, type PcrBanks } from "./container.ts";
 import { publicKeyOf } from "./quote.ts";
 import { parseTpmQuote, tpmAlgorithms } from "./structures.ts";
 
-/** Undefined if the JSON is neither of both. */
+/** Undefined if the JSON is none of them. */
 export function tpmEvidenceOf(document: JsonObject): Evidence | undefined {
-  return trustee(document) ?? goTpmTools(document);
+  return trustee(document) ?? goTpmTools(document) ?? goAttestation(document);
 }
 
 /** `{ ak_public, tpm_quote: { message, signature, pcrs } }`, PCRs of the SHA-256 bank in order. */
@@ -54,11 +54,39 @@ function goTpmTools(document: JsonObject): Evidence | undefined {
     return bytes === undefined ? [] : [[Number(index), bytes] as const];
   });
   const pcrs = new Map([[tpmAlgorithms.sha256, new Map(bank)]]);
-  const certificate = bytesOfText(fieldOf(document, "ak_cert_der_base64"));
-  const attachments = certificate === undefined ? {} : { certificates: certificate };
+  const certificates = bytesOfText(fieldOf(document, "ak_cert_der_base64"));
+  const eventlog = bytesOfText(fieldOf(document, "event_log_base64"));
   return {
     type: "tpm",
     bytes: encodeTpmEvidence({ ak: publicKeyOf(ak).spki, message, signature, pcrs }),
-    attachments,
+    attachments: {
+      ...(certificates === undefined ? {} : { certificates }),
+      ...(eventlog === undefined ? {} : { eventlog }),
+    },
+  };
+}
+
+/** `{ AK: { Public }, Quote: { Quote, Signature }, Log: { PCRs, Raw } }`, one bank. */
+function goAttestation(document: JsonObject): Evidence | undefined {
+  const [key, quote, log] = ["AK", "Quote", "Log"].map((name) => fieldOf(document, name));
+  if (!isObject(key) || !isObject(quote) || !isObject(log)) return undefined;
+  const ak = bytesOfText(fieldOf(key, "Public"));
+  const message = bytesOfText(fieldOf(quote, "Quote"));
+  const signature = bytesOfText(fieldOf(quote, "Signature"));
+  const values = fieldOf(log, "PCRs");
+  if (ak === undefined || message === undefined || signature === undefined) return undefined;
+  const byIndex: Json[] = [];
+  for (const item of Array.isArray(values) ? values : []) {
+    const index = isObject(item) ? fieldOf(item, "Index") : undefined;
+    const digest = isObject(item) ? fieldOf(item, "Digest") : undefined;
+    if (typeof index !== "number" || !(index >= 0 && index < 32) || digest === undefined) continue;
+    byIndex[index] = digest;
+  }
+  const pcrs = selectedOf(message, byIndex);
+  const eventlog = bytesOfText(fieldOf(log, "Raw"));
+  return {
+    type: "tpm",
+    bytes: encodeTpmEvidence({ ak: publicKeyOf(ak).spki, message, signature, pcrs }),
+    attachments: eventlog === undefined ? {} : { eventlog },
   };
 }

@@ -16,7 +16,20 @@ const part = (number: number, section: string): string => `TCG TPM 2.0 part ${nu
 
 /** A SubjectPublicKeyInfo begins as a SEQUENCE, a TPMT_PUBLIC with a small algorithm id. */
 export function publicKeyOf(ak: Uint8Array): TpmPublicKey {
-  return ak[0] === 0x30 ? { spki: ak, attributes: undefined } : parseTpmPublic(ak);
+  return ak[0] === 0x30
+    ? { spki: ak, attributes: undefined, scheme: undefined }
+    : parseTpmPublic(ak);
+}
+
+/** A key signs with the scheme of its public area and no other: another signature is not of the TPM. */
+export function requireAkScheme(
+  exam: Examination,
+  { scheme }: TpmPublicKey,
+  signature: Uint8Array,
+): void {
+  if (scheme === undefined) return;
+  const { algorithm } = parseTpmSignature(signature);
+  exam.require("tpm.ak-scheme", scheme === algorithm, scheme, algorithm, part(2, "12.2.3.5"));
 }
 
 /** An unrestricted key would sign a forged TPMS_ATTEST for whoever may use it. */
@@ -75,11 +88,17 @@ function selectedPcrs(quote: TpmQuote, banks: PcrBanks): readonly Uint8Array[] |
   return [...banks.keys()].every((bank) => selected.has(bank)) ? values : undefined;
 }
 
+/** TPM_ALG_ID of the bank whose values count; never SHA-1. */
+export function strongestBank(banks: PcrBanks): number | undefined {
+  return [tpmAlgorithms.sha512, tpmAlgorithms.sha384, tpmAlgorithms.sha256].find(
+    (hash) => (banks.get(hash)?.size ?? 0) > 0,
+  );
+}
+
 /** `pcr00` to `pcr31` of the strongest bank that is not SHA-1. */
 export function pcrMeasurements(banks: PcrBanks): Readonly<Record<string, Uint8Array>> {
-  const strongest = [tpmAlgorithms.sha512, tpmAlgorithms.sha384, tpmAlgorithms.sha256]
-    .map((hash) => banks.get(hash))
-    .find((bank) => bank !== undefined && bank.size > 0);
+  const hash = strongestBank(banks);
+  const strongest = hash === undefined ? undefined : banks.get(hash);
   const entries = [...(strongest ?? new Map<number, Uint8Array>())].map(([index, value]) => [
     `pcr${String(index).padStart(2, "0")}`,
     value,

@@ -123,9 +123,8 @@ export function parseTpmSignature(raw: Uint8Array): TpmSignature {
   const reader = readerOf("TPM signature", raw);
   const scheme = reader.u16be("scheme");
   const hash = signatureHashes[reader.u16be("hash")] ?? fail("signature", "uses another hash");
-  const ecdsa = scheme === tpmAlgorithms.ecdsa;
-  const prefix = { [tpmAlgorithms.rsassa]: "RS", [tpmAlgorithms.rsapss]: "PS" }[scheme];
-  if (prefix === undefined && !ecdsa) fail("signature", `uses the scheme ${scheme}`);
+  const prefix = schemePrefix(scheme) ?? fail("signature", `uses the scheme ${scheme}`);
+  const ecdsa = prefix === "ES";
   let signature: Uint8Array;
   if (ecdsa) {
     const size = { "256": 32, "384": 48, "512": 66 }[hash];
@@ -135,8 +134,21 @@ export function parseTpmSignature(raw: Uint8Array): TpmSignature {
     if (signature.length < 256 || signature.length > 512) fail("signature", "has another length");
   }
   reader.end();
-  const name = (ecdsa ? `ES${hash}` : `${prefix}${hash}`) as SignatureAlgorithm;
+  const name = `${prefix}${hash}` as SignatureAlgorithm;
   return { algorithm: name, hash: `SHA-${hash}`, signature };
+}
+
+function schemePrefix(scheme: number): "RS" | "PS" | "ES" | undefined {
+  switch (scheme) {
+    case tpmAlgorithms.rsassa:
+      return "RS";
+    case tpmAlgorithms.rsapss:
+      return "PS";
+    case tpmAlgorithms.ecdsa:
+      return "ES";
+    default:
+      return undefined;
+  }
 }
 
 function padded(value: Uint8Array, size: number): Uint8Array {
@@ -151,6 +163,8 @@ export interface TpmPublicKey {
   readonly spki: Uint8Array;
   /** TPMA_OBJECT (8.3), or undefined where only the key is known. */
   readonly attributes: number | undefined;
+  /** What the key signs with, such as `RS256`; undefined where only the key is known. */
+  readonly scheme: string | undefined;
 }
 
 /** Attributes of an attestation key: it signs nothing but what its TPM made, and never leaves it. */
@@ -164,7 +178,10 @@ export function parseTpmPublic(raw: Uint8Array): TpmPublicKey {
   const attributes = reader.u32be("attributes");
   sized(reader, "authorisation policy");
   if (reader.u16be("symmetric") !== tpmAlgorithms.null) fail("public area", "is of a storage key");
-  if (reader.u16be("scheme") !== tpmAlgorithms.null) reader.u16be("scheme's hash");
+  // TPM2_Create refuses a restricted signing key without a scheme: with none it would sign in any.
+  const prefix = schemePrefix(reader.u16be("scheme")) ?? fail("public area", "has no scheme");
+  const hash = reader.u16be("scheme's hash");
+  const scheme = `${prefix}${signatureHashes[hash] ?? `-0x${hash.toString(16)}`}`;
   let spki: Uint8Array;
   if (type === tpmAlgorithms.rsa) {
     reader.u16be("key bits");
@@ -183,7 +200,7 @@ export function parseTpmPublic(raw: Uint8Array): TpmPublicKey {
     return fail("public area", "is of another type of key");
   }
   reader.end();
-  return { spki, attributes };
+  return { spki, attributes, scheme };
 }
 
 /** SubjectPublicKeyInfo of an RSA key with the exponent 65537 (RFC 8017 A.1). */

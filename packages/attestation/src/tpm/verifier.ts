@@ -14,7 +14,14 @@ import { decodePem, isPem } from "../x509/pem.ts";
 import type { Certificate } from "../x509/types.ts";
 import { requireAkCertificate } from "./ak-certificate.ts";
 import { decodeTpmEvidence, type TpmEvidence } from "./container.ts";
-import { pcrMeasurements, publicKeyOf, requireAkAttributes, requireQuote } from "./quote.ts";
+import { requireTpmLog } from "./event-log.ts";
+import {
+  pcrMeasurements,
+  publicKeyOf,
+  requireAkAttributes,
+  requireAkScheme,
+  requireQuote,
+} from "./quote.ts";
 import { parseTpmQuote, type TpmQuote, tpmAlgorithms } from "./structures.ts";
 
 export interface TpmVerifierOptions {
@@ -33,7 +40,8 @@ export function tpmVerifier(options: TpmVerifierOptions = {}): Verifier {
   const anchors = options.anchors ?? [];
   return {
     type: "tpm",
-    pins: [["pcr00"], ["pcr04"], ["pcr08"], ["pcr11"]],
+    // What boots, by its loader's PCR or the kernel's. PCR 0 alone would be any machine of that firmware.
+    pins: [["pcr04"], ["pcr08"], ["pcr11"]],
     needsRoot: true,
     read: (evidence) => {
       const { message, pcrs } = evidenceOf(evidence);
@@ -47,8 +55,10 @@ function evidenceOf(evidence: Evidence): TpmEvidence {
   if (evidence.type !== "tpm") {
     throw new AttestationError("unknown-type", "This verifier reads TPM evidence only.");
   }
-  if (Object.keys(evidence.attachments).some((name) => name !== "certificates")) {
-    throw new AttestationError("malformed", "TPM evidence has no attachment but certificates.");
+  const known = ["certificates", "eventlog"];
+  if (Object.keys(evidence.attachments).some((name) => !known.includes(name))) {
+    const message = "TPM evidence has no attachments but certificates and an event log.";
+    throw new AttestationError("malformed", message);
   }
   return decodeTpmEvidence(evidence.bytes);
 }
@@ -60,14 +70,24 @@ async function verify(
 ): Promise<VerifiedEvidence> {
   const parts = evidenceOf(evidence);
   const exam = examine("TPM quote");
-  const trust = await requireTrust(exam, context, evidence, parts.ak, anchors);
+  const trust = await requireTrust(exam, context, evidence, parts, anchors);
   const quote = await requireQuote(exam, context.crypto, parts);
+  const log = evidence.attachments["eventlog"];
+  const explained =
+    log === undefined
+      ? undefined
+      : await requireTpmLog(exam, context.crypto, log, quote, parts.pcrs);
   if (quote.selections.some(({ hash }) => hash === tpmAlgorithms.sha1)) {
     exam.relax("tpm.sha1-bank", "no SHA-1 bank", "selected", "TCG TPM 2.0 part 2, 6.3");
   }
   return {
     type: "tpm",
-    claims: { tpm: claimsOf(quote, parts) },
+    claims: {
+      tpm: {
+        ...claimsOf(quote, parts),
+        ...(explained === undefined ? {} : { eventlog: explained }),
+      },
+    },
     measurements: pcrMeasurements(parts.pcrs),
     svn: {},
     tcb: { status: "UpToDate", advisories: [] },
@@ -93,7 +113,7 @@ async function requireTrust(
   exam: Examination,
   { crypto, now, collateral }: VerifyContext,
   evidence: Evidence,
-  ak: Uint8Array,
+  { ak, signature }: TpmEvidence,
   anchors: readonly Uint8Array[],
 ): Promise<Trust> {
   const named = Object.entries(collateral)
@@ -107,6 +127,7 @@ async function requireTrust(
       const clause = "TCG TPM 2.0 part 2, 8.3";
       exam.relax("tpm.ak-attributes-unknown", "the key's public area", "the bare key", clause);
     } else requireAkAttributes(exam, named.attributes);
+    requireAkScheme(exam, named, signature);
     return { root, notAfter: noEnd };
   }
   const certificates = [evidence.attachments["certificates"], collateral["certificates"]].flatMap(

@@ -9,6 +9,7 @@ import type { Evidence, VerifiedEvidence, Verifier, VerifyContext } from "../evi
 import { type Examination, examine } from "../examination.ts";
 import { snpReportBytes } from "../snp/report.ts";
 import { decodeTpmEvidence, type TpmEvidence } from "../tpm/container.ts";
+import { requireTpmLog } from "../tpm/event-log.ts";
 import { pcrMeasurements, requireQuote } from "../tpm/quote.ts";
 import { parseTpmQuote, type TpmQuote } from "../tpm/structures.ts";
 import { claimsOf as tpmClaims } from "../tpm/verifier.ts";
@@ -71,8 +72,9 @@ function partsOf(evidence: Evidence, type: Evidence["type"]): Parts {
     throw new AttestationError("unknown-type", `This verifier reads ${type} evidence only.`);
   }
   const name = type === "az-snp-vtpm" ? "certificates" : "quote";
-  if (Object.keys(evidence.attachments).some((given) => given !== name)) {
-    throw new AttestationError("malformed", `${type} evidence has no attachment but ${name}.`);
+  if (Object.keys(evidence.attachments).some((given) => given !== name && given !== "eventlog")) {
+    const message = `${type} evidence has no attachments but ${name} and an event log.`;
+    throw new AttestationError("malformed", message);
   }
   const what = "vTPM evidence";
   const document = decodeCbor(what, evidence.bytes, limits);
@@ -128,10 +130,15 @@ async function verify(
   exam.require("vtpm.ak", same, "the key in the runtime data", same ? "it is" : "another", source);
   const quote = await requireQuote(exam, context.crypto, tpm);
   checkFreshness(exam, claims, quote);
+  const log = evidence.attachments["eventlog"];
+  const explained =
+    log === undefined
+      ? {}
+      : { eventlog: await requireTpmLog(exam, context.crypto, log, quote, tpm.pcrs) };
   return {
     ...hardware,
     type,
-    claims: { ...hardware.claims, [type]: { tpm: tpmClaims(quote, tpm) } },
+    claims: { ...hardware.claims, [type]: { tpm: { ...tpmClaims(quote, tpm), ...explained } } },
     measurements: { ...hardware.measurements, ...pcrMeasurements(tpm.pcrs) },
     relaxations: [...hardware.relaxations, ...exam.relaxations],
     attributes: { ...hardware.attributes, clock_safe: quote.safe },

@@ -1,5 +1,6 @@
 /** TPM quotes through our own commands: on a real software TPM, and from TPMs that lie. */
 import { createServer, type Server, type Socket } from "node:net";
+import { concat, toHex, utf8 } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import { afterEach, describe, expect, test } from "vitest";
 import { readTpmAk, tpmAttester } from "../../src/collect/index.ts";
@@ -85,6 +86,40 @@ describe.skipIf(noTpm !== undefined)("a software TPM", () => {
       );
       const verified = await verify(evidence, await readTpmAk(options));
       expect(verified.measurements["pcr07"]).toHaveLength(48);
+    }),
+  );
+
+  test(
+    "sends the firmware's log along, which must explain the firmware's PCRs",
+    withTpm(async (tpm) => {
+      // What firmware does: it extends a PCR and writes that down. Here tpm2-tools are the firmware.
+      const events = [0, 4, 4, 7].map((register, i) => ({
+        register,
+        digest: new Uint8Array(32).fill(i + 1),
+      }));
+      for (const { register, digest } of events) {
+        tpm.tool("tpm2_pcrextend", `${register}:sha256=${toHex(digest)}`);
+      }
+      const options = { address: tpm.address, pcrs: [0, 4, 7, 11] };
+      const ak = await readTpmAk(options);
+      const eventLog = firmwareLog(events);
+      const evidence = await tpmAttester({ ...options, eventLog }).collect(binding);
+      const { claims } = await verify(evidence, ak);
+      expect(claims["tpm"]).toMatchObject({
+        eventlog: { events: 4, explained: ["pcr00", "pcr04", "pcr07", "pcr11"], unexplained: [] },
+      });
+      const without = firmwareLog(events.slice(0, 3));
+      const other = await tpmAttester({ ...options, eventLog: without }).collect(binding);
+      await expect(verify(other, ak)).rejects.toThrow(/tpm\.eventlog\.pcr-7/);
+
+      // A running system goes on in its own PCRs, which the firmware's log knows nothing of...
+      tpm.tool("tpm2_pcrextend", `11:sha256=${"ab".repeat(32)}`);
+      const later = await verify(await tpmAttester({ ...options, eventLog }).collect(binding), ak);
+      expect(later.claims["tpm"]).toMatchObject({ eventlog: { unexplained: ["pcr11"] } });
+      // ... and what it does to the firmware's shows.
+      tpm.tool("tpm2_pcrextend", `4:sha256=${"ab".repeat(32)}`);
+      const changed = await tpmAttester({ ...options, eventLog }).collect(binding);
+      await expect(verify(changed, ak)).rejects.toThrow(/tpm\.eventlog\.pcr-4/);
     }),
   );
 
@@ -214,3 +249,23 @@ describe("a TPM that is none", () => {
     expect(() => tpmAttester({ address: "/dev/tpmrm0", pcrs })).toThrow(/each once/);
   });
 });
+
+/** A crypto-agile log with a SHA-256 bank: the Spec ID event, then one event an extension. */
+function firmwareLog(
+  events: readonly { readonly register: number; readonly digest: Uint8Array }[],
+): Uint8Array {
+  const u32 = (n: number): Uint8Array =>
+    Uint8Array.of(n & 0xff, (n >> 8) & 0xff, (n >> 16) & 0xff, n >>> 24);
+  const spec = concat(
+    utf8("Spec ID Event03\0"),
+    new Uint8Array(8),
+    u32(1),
+    Uint8Array.of(0x0b, 0, 32, 0),
+    Uint8Array.of(0),
+  );
+  const head = concat(u32(0), u32(3), new Uint8Array(20), u32(spec.length), spec);
+  const rest = events.map(({ register, digest }) =>
+    concat(u32(register), u32(0x0d), u32(1), Uint8Array.of(0x0b, 0), digest, u32(0)),
+  );
+  return concat(head, ...rest);
+}

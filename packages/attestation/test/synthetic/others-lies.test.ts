@@ -266,6 +266,20 @@ describe("TPM", () => {
     expect(verdictOf(await assess({}, undefined, attributes))).toBe("tpm.ak-attributes");
   });
 
+  test("a signature of another scheme than the key's, and a key without one", async () => {
+    for (const [scheme, verdict] of [
+      [0x0018, "accepted"],
+      [0x0014, "tpm.ak-scheme"],
+      [0x0016, "tpm.ak-scheme"],
+      [0x0010, "malformed"],
+    ] as const) {
+      const tpm = await syntheticTpm(crypto, undefined, scheme);
+      const bytes = encodeTpmEvidence(await makeTpmEvidence(tpm, nonce));
+      const evidence = { type: "tpm" as const, bytes, attachments: {} };
+      expect(verdictOf(await judge(crypto, tpmVerifier(), evidence, tpm.collateral))).toBe(verdict);
+    }
+  });
+
   test("a SHA-1 bank and a bare key have names", async () => {
     expect(warningsOf(await assess({ bank: 0x0004 }))).toEqual(["tpm.sha1-bank"]);
     const tpm = await syntheticTpm(crypto);

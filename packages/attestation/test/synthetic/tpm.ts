@@ -20,6 +20,7 @@ const sha256 = 0x000b;
 export async function syntheticTpm(
   crypto: Crypto,
   attributes = 0x0005_0072,
+  scheme: number = 0x0018,
 ): Promise<SyntheticTpm> {
   const ak = await crypto.generateSigner("ES256");
   const point = ak.publicKey.subarray(27);
@@ -29,7 +30,7 @@ export async function syntheticTpm(
     u32(attributes),
     u16(0),
     u16(0x0010),
-    u16(0x0018),
+    u16(scheme),
     u16(sha256),
     u16(3),
     u16(0x0010),

@@ -27,6 +27,10 @@ export function registerEvidence(program: Command, shell: Shell): void {
         "--ak <file>",
         "file to write the TPM's attestation key to, which peers name as collateral",
       )
+      .option(
+        "--event-log <file>",
+        "the firmware's event log, to go with a TPM's quote (/sys/kernel/security/tpm0/binary_bios_measurements)",
+      )
       .requiredOption("--report-data <hex>", "64 bytes that the evidence shall carry")
       .option("--policy <file>", "policy whose digest is measured (default: none, all zero)")
       .requiredOption("--output <file>", "file to write"),
@@ -34,6 +38,7 @@ export function registerEvidence(program: Command, shell: Shell): void {
     [
       "vivarium evidence collect --report-data $(openssl rand -hex 64) --output alice.evidence",
       "vivarium evidence collect --from auto --report-data $(openssl rand -hex 64) --output vm.evidence",
+      "vivarium evidence collect --from tpm --event-log /sys/kernel/security/tpm0/binary_bios_measurements --report-data $(openssl rand -hex 64) --output vm.evidence",
     ].join("\n"),
     async () => (await import("../evidence/collect.ts")).collect,
   );

@@ -14,7 +14,7 @@ import { type Clock, toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action, Context } from "../command.ts";
 import { CliError } from "../errors/error.ts";
-import { writeNew } from "../files.ts";
+import { fileLimits, readBounded, writeNew } from "../files.ts";
 import { openRoot } from "../identity/open.ts";
 import { loadPolicy } from "../policy/load.ts";
 import { measurePsi } from "../psi/bundle.ts";
@@ -26,6 +26,7 @@ export interface CollectOptions {
   readonly from?: string;
   readonly tpm?: string;
   readonly ak?: string;
+  readonly eventLog?: string;
   readonly policy?: string;
   readonly output: string;
 }
@@ -45,11 +46,24 @@ export const collect: Action<CollectOptions> = async (context, options) => {
       throw new CliError("usage", `--${name} has no meaning with --from ${source}.`);
     }
   }
+  if (options.eventLog !== undefined && source !== "tpm") {
+    throw new CliError("usage", "--event-log has a meaning with --from tpm only.");
+  }
+  const eventLog =
+    options.eventLog === undefined
+      ? undefined
+      : await readBounded(context.path(options.eventLog), "event log", fileLimits.eventLog);
   const state = await context.state({ create: !simulated });
   const { attester, facts }: Source = simulated
     ? await developmentRoot(context, options)
     : {
-        attester: await platformAttester({ source, tpm: options.tpm, state, io: context.io }),
+        attester: await platformAttester({
+          source,
+          tpm: options.tpm,
+          eventLog,
+          state,
+          io: context.io,
+        }),
         facts: {},
       };
   const evidence = await attester.collect(reportData, { signal: context.io.signal });

@@ -18,18 +18,20 @@ export interface PlatformOptions {
   readonly source: Exclude<EvidenceSource, "simulated">;
   /** TPM to ask. Default `/dev/tpmrm0`. */
   readonly tpm: string | undefined;
+  /** The firmware's, to go with a TPM's quote. */
+  readonly eventLog?: Uint8Array | undefined;
   readonly state: Pick<State, "programs">;
   readonly io: Pick<Io, "env">;
 }
 
 /** @throws AttestationError `unavailable`, with what every candidate lacks. */
 export async function platformAttester(options: PlatformOptions): Promise<Attester> {
-  const { source, tpm = defaultTpmAddress, state, io } = options;
+  const { source, tpm = defaultTpmAddress, eventLog, state, io } = options;
   const { attester } = await detectAttester({
     ...(source === "auto" ? {} : { only: source }),
     helperDirectory: state.programs,
     occlum: io.env["OCCLUM"] !== undefined,
-    tpm: { address: tpm },
+    tpm: { address: tpm, ...(eventLog === undefined ? {} : { eventLog }) },
   });
   return attester;
 }

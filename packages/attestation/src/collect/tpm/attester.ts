@@ -28,6 +28,11 @@ export interface TpmAttesterOptions extends Omit<OpenTpmOptions, "signal"> {
   readonly bank?: TpmBank;
   /** PEM or DER: certificate of the key and its authorities, for verifiers that pin one. */
   readonly certificates?: Uint8Array;
+  /**
+   * The firmware's event log (`/sys/kernel/security/tpm0/binary_bios_measurements`), to go with the quote: the
+   * verifier then wants PCRs 0 to 7 to be what it replays to.
+   */
+  readonly eventLog?: Uint8Array;
 }
 
 const banks: Readonly<Record<TpmBank, number>> = {
@@ -43,7 +48,7 @@ const attempts = 5;
 
 /** @throws AttestationError `malformed` for PCRs that no TPM has. */
 export function tpmAttester(options: TpmAttesterOptions): Attester {
-  const { certificates, pcrs = defaultPcrs } = options;
+  const { certificates, eventLog, pcrs = defaultPcrs } = options;
   const indices = [...new Set(pcrs)].sort((a, b) => a - b);
   const known = indices.every((pcr) => Number.isInteger(pcr) && pcr >= 0 && pcr <= 23);
   if (!known || indices.length !== pcrs.length || indices.length === 0) {
@@ -58,7 +63,10 @@ export function tpmAttester(options: TpmAttesterOptions): Attester {
       const evidence = await withKey(device, options.key, (key) =>
         quoteOf(device, key, nonce, bank, indices),
       );
-      const attachments = certificates === undefined ? {} : { certificates };
+      const attachments = {
+        ...(certificates === undefined ? {} : { certificates }),
+        ...(eventLog === undefined ? {} : { eventlog: eventLog }),
+      };
       return { type: "tpm", bytes: encodeTpmEvidence(evidence), attachments };
     },
   };
