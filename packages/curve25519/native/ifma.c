@@ -13,27 +13,31 @@
 typedef __m512i v;
 typedef struct { v l[5]; } fe;
 
+#define INLINE static inline __attribute__((always_inline))
 #define LANES 8
 #define GROUPS 64
 static const uint64_t mask51 = ((uint64_t)1 << 51) - 1;
 
-static inline v set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
-static inline v add(v a, v b) { return _mm512_add_epi64(a, b); }
-static inline v sub(v a, v b) { return _mm512_sub_epi64(a, b); }
-static inline v lo(v c, v a, v b) { return _mm512_madd52lo_epu64(c, a, b); }
-static inline v hi(v c, v a, v b) { return _mm512_madd52hi_epu64(c, a, b); }
-static inline v times19(v x) {
-  return add(add(_mm512_slli_epi64(x, 4), _mm512_slli_epi64(x, 1)), x);
+INLINE v set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
+INLINE v add(v a, v b) { return _mm512_add_epi64(a, b); }
+INLINE v sub(v a, v b) { return _mm512_sub_epi64(a, b); }
+INLINE v lo(v c, v a, v b) { return _mm512_madd52lo_epu64(c, a, b); }
+INLINE v hi(v c, v a, v b) { return _mm512_madd52hi_epu64(c, a, b); }
+/* gcc would turn the multiplication into shifts and sums, which cost more. */
+INLINE v times19(v x) {
+  v r;
+  __asm__("vpmullq %2, %1, %0" : "=v"(r) : "v"(x), "v"(set1(19)));
+  return r;
 }
 
 /* One pass: limbs below 2^61 to limbs below 2^51 + 2^15. */
-static inline fe carry(fe a) {
+INLINE fe carry(fe a) {
   const v m = set1(mask51);
   v t0 = _mm512_srli_epi64(a.l[0], 51), t1 = _mm512_srli_epi64(a.l[1], 51);
   v t2 = _mm512_srli_epi64(a.l[2], 51), t3 = _mm512_srli_epi64(a.l[3], 51);
   v t4 = _mm512_srli_epi64(a.l[4], 51);
   fe r;
-  r.l[0] = add(_mm512_and_si512(a.l[0], m), times19(t4));
+  r.l[0] = lo(_mm512_and_si512(a.l[0], m), t4, set1(19));
   r.l[1] = add(_mm512_and_si512(a.l[1], m), t0);
   r.l[2] = add(_mm512_and_si512(a.l[2], m), t1);
   r.l[3] = add(_mm512_and_si512(a.l[3], m), t2);
@@ -41,14 +45,14 @@ static inline fe carry(fe a) {
   return r;
 }
 
-static inline fe plus(fe a, fe b) {
+INLINE fe plus(fe a, fe b) {
   fe r;
   for (int i = 0; i < 5; i++) r.l[i] = add(a.l[i], b.l[i]);
   return r;
 }
 
 /* a - b + 256 p: positive for columns of b below 2^59. */
-static inline fe minus(fe a, fe b) {
+INLINE fe minus(fe a, fe b) {
   const v first = set1(256 * (mask51 - 18)), rest = set1(256 * mask51);
   fe r;
   r.l[0] = sub(add(a.l[0], first), b.l[0]);
@@ -56,75 +60,86 @@ static inline fe minus(fe a, fe b) {
   return r;
 }
 
-/* Columns 5 to 9 have the weight 2^255 = 19. A high half has the weight 2^52, two columns' worth. */
-static inline fe fold(const v l[9], const v h[9]) {
-  fe r;
-  v c5 = add(l[5], add(h[4], h[4])), c6 = add(l[6], add(h[5], h[5]));
-  v c7 = add(l[7], add(h[6], h[6])), c8 = add(l[8], add(h[7], h[7]));
-  v c9 = add(h[8], h[8]);
-  r.l[0] = add(l[0], times19(c5));
-  r.l[1] = add(add(l[1], add(h[0], h[0])), times19(c6));
-  r.l[2] = add(add(l[2], add(h[1], h[1])), times19(c7));
-  r.l[3] = add(add(l[3], add(h[2], h[2])), times19(c8));
-  r.l[4] = add(add(l[4], add(h[3], h[3])), times19(c9));
-  return r;
-}
-
-/* Both carried; the result is not. */
-static inline fe mul(fe a, fe b) {
-  v l[9], h[9];
+/*
+ * Both carried; the result is not. A high half has the weight 2^52, two columns' worth, so the high halves of
+ * a column are summed, doubled, and the low halves added on top; columns 5 to 9 have the weight 2^255 = 19.
+ */
+INLINE fe mul(fe a, fe b) {
   const v z = _mm512_setzero_si512();
-#define FIRST(k, i, j) l[k] = lo(z, a.l[i], b.l[j]); h[k] = hi(z, a.l[i], b.l[j]);
-#define MORE(k, i, j) l[k] = lo(l[k], a.l[i], b.l[j]); h[k] = hi(h[k], a.l[i], b.l[j]);
-  FIRST(0, 0, 0) FIRST(1, 0, 1) FIRST(2, 0, 2) FIRST(3, 0, 3) FIRST(4, 0, 4)
-  FIRST(5, 1, 4) FIRST(6, 2, 4) FIRST(7, 3, 4) FIRST(8, 4, 4)
-  MORE(1, 1, 0) MORE(2, 1, 1) MORE(3, 1, 2) MORE(4, 1, 3) MORE(5, 2, 3)
-  MORE(6, 3, 3) MORE(7, 4, 3) MORE(2, 2, 0) MORE(3, 2, 1) MORE(4, 2, 2)
-  MORE(5, 3, 2) MORE(6, 4, 2) MORE(3, 3, 0) MORE(4, 3, 1) MORE(5, 4, 1)
-  MORE(4, 4, 0)
-  return fold(l, h);
+#define A(i) a.l[i]
+#define B(i) b.l[i]
+  v h5 = hi(z, A(0), B(4)), h6 = hi(z, A(1), B(4)), h7 = hi(z, A(2), B(4)), h8 = hi(z, A(3), B(4)), h9 = hi(z, A(4), B(4));
+  v h4 = hi(z, A(0), B(3)), h3 = hi(z, A(0), B(2)), h2 = hi(z, A(0), B(1)), h1 = hi(z, A(0), B(0));
+  h5 = hi(h5, A(1), B(3)); h6 = hi(h6, A(2), B(3)); h7 = hi(h7, A(3), B(3)); h8 = hi(h8, A(4), B(3));
+  h4 = hi(h4, A(1), B(2)); h3 = hi(h3, A(1), B(1)); h2 = hi(h2, A(1), B(0));
+  h5 = hi(h5, A(2), B(2)); h6 = hi(h6, A(3), B(2)); h7 = hi(h7, A(4), B(2));
+  h4 = hi(h4, A(2), B(1)); h3 = hi(h3, A(2), B(0));
+  h5 = hi(h5, A(3), B(1)); h6 = hi(h6, A(4), B(1)); h4 = hi(h4, A(3), B(0));
+  h5 = hi(h5, A(4), B(0));
+  h5 = add(h5, h5); h6 = add(h6, h6); h7 = add(h7, h7); h8 = add(h8, h8); h9 = add(h9, h9);
+  h5 = lo(h5, A(1), B(4)); h6 = lo(h6, A(2), B(4)); h7 = lo(h7, A(3), B(4)); h8 = lo(h8, A(4), B(4));
+  h9 = times19(h9);
+  h5 = lo(h5, A(2), B(3)); h6 = lo(h6, A(3), B(3)); h7 = lo(h7, A(4), B(3));
+  h8 = times19(h8);
+  h5 = lo(h5, A(3), B(2)); h6 = lo(h6, A(4), B(2)); h7 = times19(h7);
+  h5 = lo(h5, A(4), B(1)); h6 = times19(h6); h5 = times19(h5);
+  h1 = add(h1, h1); h2 = add(h2, h2); h3 = add(h3, h3); h4 = add(h4, h4);
+  h4 = add(h4, h9); h3 = add(h3, h8); h2 = add(h2, h7); h1 = add(h1, h6);
+  fe r;
+  h4 = lo(h4, A(0), B(4)); h3 = lo(h3, A(0), B(3)); h2 = lo(h2, A(0), B(2)); h1 = lo(h1, A(0), B(1)); r.l[0] = lo(h5, A(0), B(0));
+  h4 = lo(h4, A(1), B(3)); h3 = lo(h3, A(1), B(2)); h2 = lo(h2, A(1), B(1)); r.l[1] = lo(h1, A(1), B(0));
+  h4 = lo(h4, A(2), B(2)); h3 = lo(h3, A(2), B(1)); r.l[2] = lo(h2, A(2), B(0));
+  h4 = lo(h4, A(3), B(1)); r.l[3] = lo(h3, A(3), B(0));
+  r.l[4] = lo(h4, A(4), B(0));
+  return r;
 }
 
 /* Carried; the result is not. Cross products once, doubled as sums: a doubled limb would not fit. */
-static inline fe sqr(fe a) {
-  v l[9], h[9];
+INLINE fe sqr(fe a) {
   const v z = _mm512_setzero_si512();
-  v l1, l2, l3, l4, l5, l6, l7, h1, h2, h3, h4, h5, h6, h7;
-#define CROSS(k, i, j) l##k = lo(z, a.l[i], a.l[j]); h##k = hi(z, a.l[i], a.l[j]);
-#define AGAIN(k, i, j) l##k = lo(l##k, a.l[i], a.l[j]); h##k = hi(h##k, a.l[i], a.l[j]);
-  CROSS(1, 0, 1) CROSS(2, 0, 2) CROSS(3, 0, 3) CROSS(4, 0, 4)
-  CROSS(5, 1, 4) CROSS(6, 2, 4) CROSS(7, 3, 4)
-  AGAIN(3, 1, 2) AGAIN(4, 1, 3) AGAIN(5, 2, 3)
-  l[0] = lo(z, a.l[0], a.l[0]); h[0] = hi(z, a.l[0], a.l[0]);
-  l[1] = add(l1, l1); h[1] = add(h1, h1);
-  l[2] = lo(add(l2, l2), a.l[1], a.l[1]); h[2] = hi(add(h2, h2), a.l[1], a.l[1]);
-  l[3] = add(l3, l3); h[3] = add(h3, h3);
-  l[4] = lo(add(l4, l4), a.l[2], a.l[2]); h[4] = hi(add(h4, h4), a.l[2], a.l[2]);
-  l[5] = add(l5, l5); h[5] = add(h5, h5);
-  l[6] = lo(add(l6, l6), a.l[3], a.l[3]); h[6] = hi(add(h6, h6), a.l[3], a.l[3]);
-  l[7] = add(l7, l7); h[7] = add(h7, h7);
-  l[8] = lo(z, a.l[4], a.l[4]); h[8] = hi(z, a.l[4], a.l[4]);
-  return fold(l, h);
-}
-
-/* c + k a for a small k and carried a; the result is not carried. */
-static inline fe small(fe c, fe a, uint64_t k) {
-  const v b = set1(k), z = _mm512_setzero_si512();
-  v h[5];
+  /* Cross products: high halves of column k - 1, twice, and low halves of column k, once. */
+  v c5 = hi(z, A(0), A(4)), c6 = hi(z, A(1), A(4)), c7 = hi(z, A(2), A(4)), c8 = hi(z, A(3), A(4));
+  v c4 = hi(z, A(0), A(3)), c3 = hi(z, A(0), A(2)), c2 = hi(z, A(0), A(1));
+  c5 = hi(c5, A(1), A(3)); c6 = hi(c6, A(2), A(3)); c4 = hi(c4, A(1), A(2));
+  v s5 = hi(z, A(2), A(2)), s7 = hi(z, A(3), A(3)), s9 = hi(z, A(4), A(4)), s3 = hi(z, A(1), A(1)), s1 = hi(z, A(0), A(0));
+  /* A column is 2 (2 cross high + cross low) + 2 square high + square low. */
+  c5 = add(c5, c5); c6 = add(c6, c6); c7 = add(c7, c7); c8 = add(c8, c8);
+  c4 = add(c4, c4); c3 = add(c3, c3); c2 = add(c2, c2);
+  c5 = lo(add(c5, s5), A(1), A(4)); c6 = lo(c6, A(2), A(4)); c7 = lo(add(c7, s7), A(3), A(4));
+  c4 = lo(c4, A(0), A(4)); c3 = lo(add(c3, s3), A(0), A(3)); c2 = lo(c2, A(0), A(2)); v c1 = lo(s1, A(0), A(1));
+  c5 = lo(c5, A(2), A(3)); c4 = lo(c4, A(1), A(3)); c3 = lo(c3, A(1), A(2));
+  c5 = add(c5, c5); c6 = add(c6, c6); c7 = add(c7, c7); c8 = add(c8, c8); v c9 = add(s9, s9);
+  c4 = add(c4, c4); c3 = add(c3, c3); c2 = add(c2, c2); c1 = add(c1, c1);
+  c6 = lo(c6, A(3), A(3)); c8 = lo(c8, A(4), A(4));
+  c5 = times19(c5); c6 = times19(c6); c7 = times19(c7); c8 = times19(c8); c9 = times19(c9);
   fe r;
-  for (int i = 0; i < 5; i++) {
-    r.l[i] = lo(c.l[i], a.l[i], b);
-    h[i] = hi(z, a.l[i], b);
-  }
-  for (int i = 1; i < 5; i++) r.l[i] = add(r.l[i], add(h[i - 1], h[i - 1]));
-  r.l[0] = add(r.l[0], times19(add(h[4], h[4])));
+  r.l[0] = lo(c5, A(0), A(0));
+  r.l[1] = add(c1, c6);
+  r.l[2] = lo(add(c2, c7), A(1), A(1));
+  r.l[3] = add(c3, c8);
+  r.l[4] = lo(add(c4, c9), A(2), A(2));
   return r;
 }
 
-static inline fe mulc(fe a, fe b) { return carry(mul(a, b)); }
-static inline fe sqrc(fe a) { return carry(sqr(a)); }
+/* c + k a for a small k and carried a; the result is not carried. */
+INLINE fe small(fe c, fe a, uint64_t k) {
+  const v b = set1(k), z = _mm512_setzero_si512();
+  v h0 = hi(z, A(0), b), h1 = hi(z, A(1), b), h2 = hi(z, A(2), b), h3 = hi(z, A(3), b), h4 = hi(z, A(4), b);
+  fe r;
+  r.l[0] = lo(lo(c.l[0], h4, set1(38)), A(0), b);
+  r.l[1] = lo(add(c.l[1], add(h0, h0)), A(1), b);
+  r.l[2] = lo(add(c.l[2], add(h1, h1)), A(2), b);
+  r.l[3] = lo(add(c.l[3], add(h2, h2)), A(3), b);
+  r.l[4] = lo(add(c.l[4], add(h3, h3)), A(4), b);
+  return r;
+}
+#undef A
+#undef B
 
-static inline fe select_fe(__mmask8 m, fe a, fe b) {
+INLINE fe mulc(fe a, fe b) { return carry(mul(a, b)); }
+INLINE fe sqrc(fe a) { return carry(sqr(a)); }
+
+INLINE fe select_fe(__mmask8 m, fe a, fe b) {
   fe r;
   for (int i = 0; i < 5; i++) r.l[i] = _mm512_mask_blend_epi64(m, a.l[i], b.l[i]);
   return r;
@@ -229,7 +244,7 @@ static void store(uint8_t *out, fe a, size_t n) {
 }
 
 /* X and Z of [2]P out of X+Z and X-Z, uncarried. */
-static inline void twice(fe a, fe b, fe *x, fe *z) {
+INLINE void twice(fe a, fe b, fe *x, fe *z) {
   fe aa = sqr(a), bb = sqr(b);
   fe e = carry(minus(aa, bb));
   *x = mul(carry(aa), carry(bb));
