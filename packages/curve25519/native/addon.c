@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "sha256.h"
 
 #define ITEM_LIMIT 65536
 
@@ -49,6 +50,18 @@ static napi_value multiply(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* Offsets that rise from 0 to `length`. A copy: another thread could change shared ones after the check. */
+static uint32_t *own_offsets(const uint32_t *offsets, size_t n, size_t length) {
+  uint32_t *own = malloc((n + 1) * sizeof *own);
+  if (own == NULL) return NULL;
+  memcpy(own, offsets, (n + 1) * sizeof *own);
+  int ok = own[0] == 0 && own[n] == length;
+  for (size_t i = 0; ok && i < n; i++) ok = own[i] <= own[i + 1] && own[i + 1] - own[i] <= ITEM_LIMIT;
+  if (ok) return own;
+  free(own);
+  return NULL;
+}
+
 /* hash(kernel, items: Uint8Array, offsets: Uint32Array(n + 1), dst: Uint8Array, out: Uint8Array(32 n)) */
 static napi_value hash(napi_env env, napi_callback_info info) {
   napi_value argv[5];
@@ -65,15 +78,9 @@ static napi_value hash(napi_env env, napi_callback_info info) {
   }
   const size_t n = offsets_length - 1;
   if (n == 0) return NULL;
-  /* A copy: another thread could change shared offsets between check and use. */
-  uint32_t *own = malloc((n + 1) * sizeof *own);
+  uint32_t *own = own_offsets(offsets, n, items_length);
   uint8_t *elements = malloc(n * 48);
   int ok = own != NULL && elements != NULL;
-  if (ok) {
-    memcpy(own, offsets, (n + 1) * sizeof *own);
-    ok = own[0] == 0 && own[n] == items_length;
-    for (size_t i = 0; ok && i < n; i++) ok = own[i] <= own[i + 1] && own[i + 1] - own[i] <= ITEM_LIMIT;
-  }
   if (ok) {
     kernel->expand(items, own, n, dst, dst_length, elements);
     kernel->map(elements, out, n);
@@ -81,6 +88,48 @@ static napi_value hash(napi_env env, napi_callback_info info) {
   free(own);
   free(elements);
   return ok ? NULL : fail(env, "hash: bad offsets or no memory");
+}
+
+/* digest(prefix: Uint8Array, records: Uint8Array, recordBytes, width, out: Uint8Array(width n)) */
+static napi_value digest(napi_env env, napi_callback_info info) {
+  napi_value argv[5];
+  size_t argc = 5, prefix_length, records_length, out_length;
+  void *prefix, *records, *out;
+  uint32_t record_bytes, width;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 5) return fail(env, "digest takes 5 arguments");
+  if (!view(env, argv[0], napi_uint8_array, &prefix, &prefix_length) ||
+      !view(env, argv[1], napi_uint8_array, &records, &records_length) ||
+      napi_get_value_uint32(env, argv[2], &record_bytes) != napi_ok || record_bytes == 0 || record_bytes > 64 ||
+      napi_get_value_uint32(env, argv[3], &width) != napi_ok || width == 0 || width > 32 ||
+      !view(env, argv[4], napi_uint8_array, &out, &out_length) || records_length % record_bytes != 0 ||
+      out_length != records_length / record_bytes * width) {
+    return fail(env, "digest: bad arguments");
+  }
+  if (records_length > 0) vivarium_digest(prefix, prefix_length, records, record_bytes, records_length / record_bytes, out, width);
+  return NULL;
+}
+
+/* keyed(key: Uint8Array(32), items: Uint8Array, offsets: Uint32Array(n + 1), width, out: Uint8Array(width n)) */
+static napi_value keyed(napi_env env, napi_callback_info info) {
+  napi_value argv[5];
+  size_t argc = 5, key_length, items_length, offsets_length, out_length;
+  void *key, *items, *offsets, *out;
+  uint32_t width;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 5) return fail(env, "keyed takes 5 arguments");
+  if (!view(env, argv[0], napi_uint8_array, &key, &key_length) || key_length != 32 ||
+      !view(env, argv[1], napi_uint8_array, &items, &items_length) ||
+      !view(env, argv[2], napi_uint32_array, &offsets, &offsets_length) || offsets_length == 0 ||
+      napi_get_value_uint32(env, argv[3], &width) != napi_ok || width == 0 || width > 32 ||
+      !view(env, argv[4], napi_uint8_array, &out, &out_length) || out_length != width * (offsets_length - 1)) {
+    return fail(env, "keyed: bad arguments");
+  }
+  const size_t n = offsets_length - 1;
+  if (n == 0) return NULL;
+  uint32_t *own = own_offsets(offsets, n, items_length);
+  if (own == NULL) return fail(env, "keyed: bad offsets or no memory");
+  vivarium_keyed(key, items, own, n, out, width);
+  free(own);
+  return NULL;
 }
 
 static int ifma_here(void) {
@@ -115,5 +164,9 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "multiply", function);
   napi_create_function(env, "hash", NAPI_AUTO_LENGTH, hash, NULL, &function);
   napi_set_named_property(env, exports, "hash", function);
+  napi_create_function(env, "digest", NAPI_AUTO_LENGTH, digest, NULL, &function);
+  napi_set_named_property(env, exports, "digest", function);
+  napi_create_function(env, "keyed", NAPI_AUTO_LENGTH, keyed, NULL, &function);
+  napi_set_named_property(env, exports, "keyed", function);
   return exports;
 }

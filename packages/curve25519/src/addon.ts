@@ -15,6 +15,20 @@ interface Addon {
     dst: Uint8Array,
     out: Uint8Array,
   ): void;
+  digest(
+    prefix: Uint8Array,
+    records: Uint8Array,
+    recordBytes: number,
+    width: number,
+    out: Uint8Array,
+  ): void;
+  keyed(
+    key: Uint8Array,
+    items: Uint8Array,
+    offsets: Uint32Array,
+    width: number,
+    out: Uint8Array,
+  ): void;
 }
 
 function load(): Partial<Addon> {
@@ -31,3 +45,5 @@ const loaded = load();
 export const kernels: Addon["kernels"] | undefined = loaded.kernels;
 export const multiply: Addon["multiply"] | undefined = loaded.multiply;
 export const hash: Addon["hash"] | undefined = loaded.hash;
+export const digest: Addon["digest"] | undefined = loaded.digest;
+export const keyed: Addon["keyed"] | undefined = loaded.keyed;

@@ -1,5 +1,6 @@
 /** One scalar times many points of curve25519, and hash to curve, in batches. */
 
+export { digestRecords, keyedDigests } from "./digest.ts";
 export type { Curve25519Engine, ScalarKey } from "./engine.ts";
 export { curve25519Limits, pointBytes } from "./engine.ts";
 export type { Curve25519ErrorCode } from "./errors.ts";

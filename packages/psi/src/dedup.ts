@@ -15,8 +15,9 @@ export class DistinctPoints {
   #points: Uint32Array<ArrayBuffer> = new Uint32Array(1024);
   #keys = 0;
 
-  constructor(maxItems: number, random: Random) {
-    this.#table = new RecordTable(pointBytes, random);
+  /** @param expected keys, if known: the tables then need not grow. */
+  constructor(maxItems: number, random: Random, expected = 1024) {
+    this.#table = new RecordTable(pointBytes, random, Math.min(maxItems, expected));
     this.#maxItems = maxItems;
   }
 
@@ -37,11 +38,13 @@ export class DistinctPoints {
 
   /** @throws PsiError `size` as soon as there are more distinct points than agreed. */
   add(points: Uint8Array, rows: Uint32Array): void {
-    for (let i = 0; i < rows.length; i++) {
-      if (this.#keys === this.#rows.length) this.#grow();
-      this.#rows[this.#keys] = rows[i] as number;
-      this.#points[this.#keys++] = this.#table.add(points, i * pointBytes);
-    }
+    while (this.#keys + rows.length > this.#rows.length) this.#grow();
+    this.#rows.set(rows, this.#keys);
+    const first = this.#keys;
+    this.#table.addAll(points, (point, i) => {
+      this.#points[first + i] = point;
+    });
+    this.#keys += rows.length;
     if (this.#table.size > this.#maxItems) {
       throw new PsiError(
         "size",

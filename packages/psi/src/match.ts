@@ -1,7 +1,7 @@
 /** Matching of two lists of tags on typed arrays. */
 import type { Random } from "@vivarium/core";
 import { PsiError } from "./errors.ts";
-import { RecordTable } from "./record-table.ts";
+import { RecordList } from "./record-table.ts";
 
 export interface Matches {
   readonly count: number;
@@ -22,40 +22,31 @@ export function matchTags(
   width: number,
   random: Random,
 ): Matches {
-  const table = distinct(left, width, random);
+  const list = distinct(left, width, random);
   const others = distinct(right, width, random);
-  const n = table.size;
-  const m = others.size;
-  const marks = { left: new Uint8Array(n), right: new Uint8Array(m) };
+  const marks = { left: new Uint8Array(list.size), right: new Uint8Array(others.size) };
   let count = 0;
-  for (let j = 0; j < m; j++) {
-    const i = table.find(right, j * width);
-    if (i < 0) continue;
+  list.findAll(right, (i, j) => {
+    if (i < 0) return;
     marks.left[i] = 1;
     marks.right[j] = 1;
     count++;
-  }
+  });
   return { count, ...marks };
 }
 
-function distinct(tags: Uint8Array, width: number, random: Random): RecordTable {
-  const n = tags.length / width;
-  const table = new RecordTable(width, random, n);
-  for (let i = 0; i < n; i++) {
-    if (table.add(tags, i * width) !== i) {
-      throw new PsiError("collision", "Two different items have the same tag: run again.");
-    }
+function distinct(tags: Uint8Array, width: number, random: Random): RecordList {
+  const list = new RecordList(tags, width, random);
+  if (list.repeated >= 0) {
+    throw new PsiError("collision", "Two different items have the same tag: run again.");
   }
-  return table;
+  return list;
 }
 
 /** @throws PsiError `duplicate-point` if a point occurs twice. */
 export function requireDistinctPoints(points: Uint8Array, width: number, random: Random): void {
-  const n = points.length / width;
-  const table = new RecordTable(width, random, n);
-  for (let i = 0; i < n; i++) {
-    if (table.add(points, i * width) !== i) {
-      throw new PsiError("duplicate-point", `The peer sent point ${i} a second time.`);
-    }
+  const { repeated } = new RecordList(points, width, random);
+  if (repeated >= 0) {
+    throw new PsiError("duplicate-point", `The peer sent point ${repeated} a second time.`);
   }
 }

@@ -29,7 +29,7 @@ export async function hashInput(
   run: Omit<Run, "scalar">,
 ): Promise<{ readonly own: DistinctPoints; readonly digest: Uint8Array<ArrayBuffer> }> {
   const { options, meter, session, id } = run;
-  const own = new DistinctPoints(options.config.maxItems, options.random);
+  const own = new DistinctPoints(options.config.maxItems, options.random, options.inputKeys);
   const digest = new InputDigest();
   meter.begin("hash", options.inputKeys);
   const hashed = mapInOrder(

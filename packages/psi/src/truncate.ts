@@ -5,9 +5,8 @@
  * then uniform strings that mean nothing outside their session, whichever bits are kept, for one hash
  * in about a hundred of a multiplication's time.
  */
-import { createHash, hash } from "node:crypto";
 import { labels, lengthPrefixed } from "@vivarium/core";
-import { pointBytes } from "@vivarium/curve25519";
+import { digestRecords, pointBytes } from "@vivarium/curve25519";
 import { PsiError } from "./errors.ts";
 
 /** Chance of any false match in a run: 2^-40. */
@@ -26,11 +25,6 @@ export function tagBytes(n: number, m: number): number {
   return Math.min(maxTagBytes, Math.max(minTagBytes, Math.ceil(bits / 8)));
 }
 
-const sha256: (data: Uint8Array) => Uint8Array =
-  typeof hash === "function"
-    ? (data) => hash("sha256", data, "buffer")
-    : (data) => createHash("sha256").update(data).digest();
-
 /** The tags of points, `width` bytes each. @param session 32 bytes. */
 export function tagsOf(
   points: Uint8Array,
@@ -40,13 +34,6 @@ export function tagsOf(
   if (points.length % pointBytes !== 0 || width < minTagBytes || width > maxTagBytes) {
     throw new PsiError("invalid-argument", "Tags are made of 32-byte points, 10 to 32 bytes long.");
   }
-  const n = points.length / pointBytes;
-  const out = new Uint8Array(n * width);
-  const framed = lengthPrefixed(labels.psiTag, session, new Uint8Array(pointBytes));
-  const at = framed.length - pointBytes;
-  for (let i = 0; i < n; i++) {
-    framed.set(points.subarray(i * pointBytes, (i + 1) * pointBytes), at);
-    out.set(sha256(framed).subarray(0, width), i * width);
-  }
-  return out;
+  const prefix = lengthPrefixed(labels.psiTag, session, new Uint8Array(pointBytes));
+  return digestRecords(prefix.subarray(0, -pointBytes), points, pointBytes, width);
 }
