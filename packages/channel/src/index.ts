@@ -42,6 +42,8 @@ export type { Session, SessionRegistry } from "./sessions.ts";
 export { createSessionRegistry } from "./sessions.ts";
 export type { ConnectTlsOptions } from "./tls/connect.ts";
 export { connectTls } from "./tls/connect.ts";
+export type { DialTlsOptions } from "./tls/dial.ts";
+export { dialTls } from "./tls/dial.ts";
 export type { TlsIdentity } from "./tls/identity.ts";
 export { createTlsIdentity } from "./tls/identity.ts";
 export type { ListenerLimits, ListenTlsOptions, TlsListener } from "./tls/listen.ts";

@@ -62,6 +62,14 @@ export const labels = {
   psiTranscript: "vivarium/1 psi transcript",
   /** Commitment to a PSI input set, in receipts. */
   psiInput: "vivarium/1 psi input",
+  /** Digest of a model's layout and parameters, in federated rounds and their receipts. */
+  federatedModel: "vivarium/1 federated model",
+  /** Digest of a sealed update: what a participant's commitment is to. */
+  federatedUpdate: "vivarium/1 federated update",
+  /** Digest of the updates that one round is made of. */
+  federatedSet: "vivarium/1 federated set",
+  /** Draws of a federated run: cohorts, seeds of the participants. */
+  federatedDraw: "vivarium/1 federated draw",
 } as const;
 
 export type Label = (typeof labels)[keyof typeof labels];

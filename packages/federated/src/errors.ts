@@ -8,6 +8,20 @@ export const federatedErrorCodes = [
   "bad-update",
   /** Fewer updates than the strategy needs. */
   "too-few",
+  /** A participant's own data cannot be read; the message names the line and not its content. */
+  "bad-data",
+  /** The parties' plans differ; the message names each field. */
+  "plan-mismatch",
+  /** The peer asked for what this run must not give: an old round, another set, a smaller cohort. */
+  "refused",
+  /** The peer sent what the protocol has not. */
+  "protocol",
+  /** Participants, updates or keys did not come in time; a run with a state can go on. */
+  "timeout",
+  /** The state belongs to another run, model or plan. */
+  "wrong-state",
+  /** Cancelled through the `AbortSignal`. */
+  "aborted",
 ] as const;
 export type FederatedErrorCode = (typeof federatedErrorCodes)[number];
 

@@ -8,6 +8,7 @@ import { channel } from "./catalogue/channel.ts";
 import { cli } from "./catalogue/cli.ts";
 import { core } from "./catalogue/core.ts";
 import { curve25519 } from "./catalogue/curve25519.ts";
+import { federated } from "./catalogue/federated.ts";
 import { psi } from "./catalogue/psi.ts";
 import { seal } from "./catalogue/seal.ts";
 import { tables } from "./catalogue/tables.ts";
@@ -24,6 +25,7 @@ export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>
   curve25519,
   tables,
   psi,
+  federated,
   cli,
 };
 

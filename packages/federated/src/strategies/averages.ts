@@ -1,15 +1,9 @@
 /** Strategies that need the weighted average of the updates, and what the server does with it. */
 
-import type { FitUpdate } from "./strategy.ts";
-import { defineStrategy, requireRange, type Strategy, vectorOf } from "./strategy.ts";
-import { step, weightedMean } from "./sum.ts";
+import { type FitUpdate, requireRange, type Strategy, vectorOf } from "./strategy.ts";
+import { defineMeanStrategy, step } from "./sum.ts";
 
-const meanDelta = (updates: readonly FitUpdate[]): Float64Array =>
-  weightedMean(
-    updates,
-    ({ delta }) => delta,
-    ({ examples }) => examples,
-  );
+const byExamples = ({ examples }: Pick<FitUpdate, "examples">): number => examples;
 
 /**
  * Federated averaging: `x ← x + η Σ (n_i / n) Δ_i`.
@@ -22,15 +16,16 @@ export function fedAvg({
   readonly serverLearningRate?: number;
 } = {}): Strategy {
   requireRange("serverLearningRate", serverLearningRate, 1e-6, 100);
-  return defineStrategy({
-    name: "fedavg",
-    settings: { serverLearningRate },
-    needs: "sum",
-    aggregate: ({ parameters, updates, state }) => ({
-      parameters: step(parameters, meanDelta(updates), serverLearningRate),
-      state,
-    }),
-  });
+  return defineMeanStrategy(
+    { name: "fedavg", settings: { serverLearningRate } },
+    {
+      weigh: byExamples,
+      apply: ({ parameters, delta, state }) => ({
+        parameters: step(parameters, delta, serverLearningRate),
+        state,
+      }),
+    },
+  );
 }
 
 /**
@@ -56,18 +51,21 @@ export function fedAvgM({
 } = {}): Strategy {
   requireRange("serverLearningRate", serverLearningRate, 1e-6, 100);
   requireRange("momentum", momentum, 0, 0.9999);
-  return defineStrategy({
-    name: "fedavgm",
-    settings: { serverLearningRate, momentum },
-    needs: "sum",
-    initialState: (size) => ({ velocity: new Float64Array(size) }),
-    aggregate({ parameters, updates, state }) {
-      const mean = meanDelta(updates);
-      const before = vectorOf(state, "velocity", parameters.length);
-      const velocity = mean.map((value, i) => momentum * (before[i] as number) + value);
-      return { parameters: step(parameters, velocity, serverLearningRate), state: { velocity } };
+  return defineMeanStrategy(
+    {
+      name: "fedavgm",
+      settings: { serverLearningRate, momentum },
+      initialState: (size) => ({ velocity: new Float64Array(size) }),
     },
-  });
+    {
+      weigh: byExamples,
+      apply({ parameters, delta, state }) {
+        const before = vectorOf(state, "velocity", parameters.length);
+        const velocity = delta.map((value, i) => momentum * (before[i] as number) + value);
+        return { parameters: step(parameters, velocity, serverLearningRate), state: { velocity } };
+      },
+    },
+  );
 }
 
 export interface AdaptiveOptions {
@@ -93,24 +91,27 @@ function adaptive(name: string, moment: SecondMoment, options: AdaptiveOptions):
   requireRange("beta1", beta1, 0, 0.9999);
   requireRange("beta2", beta2, 0, 0.999999);
   requireRange("tau", tau, 1e-12, 1);
-  return defineStrategy({
-    name,
-    settings: { serverLearningRate, beta1, beta2, tau },
-    needs: "sum",
-    initialState: (size) => ({
-      m: new Float64Array(size),
-      v: new Float64Array(size).fill(tau * tau),
-    }),
-    aggregate({ parameters, updates, state }) {
-      const mean = meanDelta(updates);
-      const before = vectorOf(state, "m", parameters.length);
-      const squares = vectorOf(state, "v", parameters.length, tau * tau);
-      const m = mean.map((delta, i) => beta1 * (before[i] as number) + (1 - beta1) * delta);
-      const v = mean.map((delta, i) => moment(squares[i] as number, delta * delta, beta2));
-      const change = m.map((value, i) => value / (Math.sqrt(v[i] as number) + tau));
-      return { parameters: step(parameters, change, serverLearningRate), state: { m, v } };
+  return defineMeanStrategy(
+    {
+      name,
+      settings: { serverLearningRate, beta1, beta2, tau },
+      initialState: (size) => ({
+        m: new Float64Array(size),
+        v: new Float64Array(size).fill(tau * tau),
+      }),
     },
-  });
+    {
+      weigh: byExamples,
+      apply({ parameters, delta: mean, state }) {
+        const before = vectorOf(state, "m", parameters.length);
+        const squares = vectorOf(state, "v", parameters.length, tau * tau);
+        const m = mean.map((delta, i) => beta1 * (before[i] as number) + (1 - beta1) * delta);
+        const v = mean.map((delta, i) => moment(squares[i] as number, delta * delta, beta2));
+        const change = m.map((value, i) => value / (Math.sqrt(v[i] as number) + tau));
+        return { parameters: step(parameters, change, serverLearningRate), state: { m, v } };
+      },
+    },
+  );
 }
 
 /** `v ← v + Δ²`. See {@link fedAdam} for the source. */

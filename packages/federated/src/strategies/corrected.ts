@@ -1,6 +1,6 @@
 /** Strategies against the drift of participants whose data differ. */
 import { defineStrategy, requireRange, type Strategy, vectorOf } from "./strategy.ts";
-import { step, weightedMean } from "./sum.ts";
+import { defineMeanStrategy, step } from "./sum.ts";
 
 /**
  * SCAFFOLD: `x ← x + η_g mean(Δy_i); c ← c + (|S| / N) mean(Δc_i)`, participants equal. They train with
@@ -17,22 +17,23 @@ export function scaffold({
 }): Strategy {
   requireRange("population", population, 1, 1_000_000);
   requireRange("serverLearningRate", serverLearningRate, 1e-6, 100);
-  return defineStrategy({
-    name: "scaffold",
-    settings: { population, serverLearningRate },
-    needs: "sum",
-    requires: ["control"],
-    initialState: (size) => ({ control: new Float64Array(size) }),
-    aggregate({ parameters, updates, state }) {
-      const one = (): number => 1;
-      const delta = weightedMean(updates, (update) => update.delta, one);
-      const change = weightedMean(updates, (update) => update.control as Float32Array, one);
-      const share = updates.length / population;
-      const before = vectorOf(state, "control", parameters.length);
-      const control = change.map((value, i) => (before[i] as number) + share * value);
-      return { parameters: step(parameters, delta, serverLearningRate), state: { control } };
+  return defineMeanStrategy(
+    {
+      name: "scaffold",
+      settings: { population, serverLearningRate },
+      requires: ["control"],
+      initialState: (size) => ({ control: new Float64Array(size) }),
     },
-  });
+    {
+      weigh: () => 1,
+      apply({ parameters, state, delta, control: change, count }) {
+        const share = count / population;
+        const before = vectorOf(state, "control", parameters.length);
+        const control = before.map((value, i) => value + share * (change?.[i] ?? 0));
+        return { parameters: step(parameters, delta, serverLearningRate), state: { control } };
+      },
+    },
+  );
 }
 
 /**

@@ -7,6 +7,8 @@ export type {
   AggregateInput,
   AggregateResult,
   FitUpdate,
+  MeanInput,
+  MeanRule,
   Strategy,
   StrategyState,
 } from "./strategy.ts";

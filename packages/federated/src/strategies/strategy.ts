@@ -34,6 +34,23 @@ export interface AggregateResult {
   readonly state: StrategyState;
 }
 
+/** Weighted means of a round's updates, for strategies that need no more. */
+export interface MeanInput {
+  readonly parameters: Float32Array;
+  readonly state: StrategyState;
+  readonly delta: Float64Array;
+  /** Mean of the control variates' changes, where the strategy requires them. */
+  readonly control: Float64Array | undefined;
+  /** Updates behind the mean. */
+  readonly count: number;
+}
+
+/** How a strategy works on means alone: then updates may be added up as they stream in. */
+export interface MeanRule {
+  readonly weigh: (update: Pick<FitUpdate, "examples">) => number;
+  apply(input: MeanInput): AggregateResult;
+}
+
 export interface Strategy {
   /** As in configurations and receipts. */
   readonly name: string;
@@ -44,6 +61,8 @@ export interface Strategy {
    * `each`: it compares single updates.
    */
   readonly needs: "sum" | "each";
+  /** Of those that need a sum. */
+  readonly mean?: MeanRule;
   /** Extra fields that updates must have. */
   readonly requires: readonly ("control" | "steps" | "loss")[];
   /** Settings that the participants train with, such as `proximalMu`. */

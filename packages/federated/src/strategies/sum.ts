@@ -4,7 +4,7 @@
  * and goes on, or updates that come in another order, give the same bits.
  */
 import { FederatedError } from "../errors.ts";
-import type { FitUpdate } from "./strategy.ts";
+import { defineStrategy, type FitUpdate, type MeanRule, type Strategy } from "./strategy.ts";
 
 export interface SumLimits {
   /** Largest magnitude of a value of an update. Default 64. */
@@ -25,6 +25,8 @@ export interface ExactSum {
    * @throws FederatedError `bad-update` for a value that is over the bound or no number.
    */
   add(values: Float32Array, weight: number, offset?: number): void;
+  /** @throws FederatedError `bad-update` for what {@link add} would refuse. */
+  check(values: Float32Array): void;
   /** @throws FederatedError `bad-update` for more weight than the grid holds. */
   beginUpdate(weight: number): void;
   /** Values over weight. */
@@ -44,6 +46,7 @@ export function exactSum(size: number, limits: SumLimits = sumLimits): ExactSum 
       return weight;
     },
     values,
+    check: (piece) => requireBound(piece, maxValue),
     beginUpdate(added) {
       if (!Number.isSafeInteger(added) || added < 1 || weight + added > maxWeight) {
         throw new FederatedError(
@@ -111,4 +114,31 @@ export function step(
     out[i] = (parameters[i] as number) + by * (change[i] as number);
   }
   return out;
+}
+
+/** A strategy on means: what it does with whole updates follows from what it does with their mean. */
+export function defineMeanStrategy(
+  strategy: Omit<
+    Strategy,
+    "needs" | "aggregate" | "mean" | "requires" | "clientConfig" | "minimumUpdates" | "initialState"
+  > &
+    Partial<Pick<Strategy, "requires" | "clientConfig" | "initialState">>,
+  mean: MeanRule,
+): Strategy {
+  return defineStrategy({
+    ...strategy,
+    needs: "sum",
+    mean,
+    aggregate: ({ parameters, state, updates }) =>
+      mean.apply({
+        parameters,
+        state,
+        delta: weightedMean(updates, ({ delta }) => delta, mean.weigh),
+        control:
+          strategy.requires?.includes("control") === true
+            ? weightedMean(updates, ({ control }) => control as Float32Array, mean.weigh)
+            : undefined,
+        count: updates.length,
+      }),
+  });
 }

@@ -8,8 +8,9 @@ function wrapped(
   settings: Readonly<Record<string, number>>,
   change: (update: FitUpdate) => FitUpdate,
 ): Strategy {
+  const { mean: _unchanged, ...rest } = inner;
   return {
-    ...inner,
+    ...rest,
     name: `${name}(${inner.name})`,
     settings: { ...inner.settings, ...settings },
     // A factor of its own for each update is no longer a plain weighted sum.

@@ -2,7 +2,7 @@
 import {
   type Channel,
   ChannelError,
-  connectTls,
+  dialTls,
   type Endpoint,
   listenTls,
   type TlsIdentity,
@@ -24,10 +24,6 @@ export interface MeetOptions {
   readonly signal: AbortSignal;
   readonly emit: (event: PsiWorkerEvent) => void;
 }
-
-/** Milliseconds between two attempts to connect: at first, and at most. */
-const firstRetryMs = 100;
-const longestRetryMs = 2_000;
 
 /** @throws PsiError `timeout` if no acceptable peer comes in time; ChannelError of a refusal. */
 export async function meetPeer(options: MeetOptions): Promise<Channel> {
@@ -104,37 +100,15 @@ async function firstAccepted(
 /** Tries until somebody listens. A peer that answers and is refused is not asked again. */
 async function dial(options: MeetOptions, to: HostPort, signal: AbortSignal): Promise<Channel> {
   const { tls, clock, endpoint, emit } = options;
-  for (let wait = firstRetryMs, first = true; ; first = false) {
-    throwIfAborted(signal);
-    try {
-      const transport = await connectTls({ ...to, key: tls, signal });
-      return await endpoint.open(transport, { signal });
-    } catch (thrown) {
-      const code = thrown instanceof ChannelError ? thrown.code : "";
-      if (code !== "connection-failed" && code !== "timeout") {
-        if (!signal.aborted) emit(refusal(thrown));
-        throw thrown;
-      }
-      if (first) emit({ type: "waiting", how: "connect", address: `${to.host}:${to.port}` });
-    }
-    await pause(clock, wait, signal);
-    wait = Math.min(longestRetryMs, 2 * wait);
+  try {
+    return await dialTls({
+      ...{ ...to, key: tls, endpoint, clock, signal },
+      onWaiting: () => emit({ type: "waiting", how: "connect", address: `${to.host}:${to.port}` }),
+    });
+  } catch (thrown) {
+    if (!signal.aborted) emit(refusal(thrown));
+    throw thrown;
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    // The clock's timers do not keep a process alive; the link to the launcher does.
-    const cancel = clock.after(ms, resolve);
-    signal.addEventListener(
-      "abort",
-      () => {
-        cancel();
-        resolve();
-      },
-      { once: true },
-    );
-  });
 }
 
 function refusal(thrown: unknown): PsiWorkerEvent {

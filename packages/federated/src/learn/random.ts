@@ -1,0 +1,15 @@
+/** Reproducible draws for training: no secret hangs on them. */
+
+/**
+ * Mulberry32 (public domain, T. Ettinger): the same numbers for the same seed, everywhere.
+ * @returns a whole number from 0 to under `below`.
+ */
+export function createRandom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
