@@ -17,6 +17,7 @@ const headers = join(dirname(fileURLToPath(import.meta.resolve("node-api-headers
 const units: readonly { readonly file: string; readonly flags: readonly string[] }[] = [
   { file: "addon.c", flags: [] },
   { file: "portable.c", flags: [] },
+  { file: "records.c", flags: [] },
   { file: "sha256.c", flags: [] },
   ...(process.arch === "x64"
     ? [
@@ -24,11 +25,18 @@ const units: readonly { readonly file: string; readonly flags: readonly string[]
           file: "ifma.c",
           flags: ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mtune=icelake-server"],
         },
+        { file: "sha256x16.c", flags: ["-mavx512f", "-mavx512bw"] },
         { file: "sha256ni.c", flags: ["-msha", "-msse4.1"] },
       ]
     : []),
 ];
-const inputs = [...units.map(({ file }) => file), "kernel.h", "sha256.h", "sha512x8.h"];
+const inputs = [
+  ...units.map(({ file }) => file),
+  "kernel.h",
+  "records.h",
+  "sha256.h",
+  "sha512x8.h",
+];
 
 function upToDate(): boolean {
   if (!existsSync(target)) return false;

@@ -58,6 +58,8 @@ export const labels = {
   psiSession: "vivarium/1 psi session",
   /** Truncation hash of PSI's second round. */
   psiTag: "vivarium/1 psi tag",
+  /** Key of PSI's protocol `attested`, from the exporter. */
+  psiKeyed: "vivarium/1 psi keyed hashes",
   /** Digest of a PSI transcript, in receipts. */
   psiTranscript: "vivarium/1 psi transcript",
   /** Commitment to a PSI input set, in receipts. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "records.h"
 #include "sha256.h"
 
 #define ITEM_LIMIT 65536
@@ -132,6 +133,82 @@ static napi_value keyed(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/*
+ * The table of records(slots: Uint32Array(2 * 2^k), seeds: Uint8Array(32), width, records: Uint8Array, size,
+ * source: Uint8Array(width n), out: Uint32Array(n)), as both functions below take it.
+ */
+static int table_of(napi_env env, napi_callback_info info, vivarium_records *table, uint8_t **source,
+                    size_t *n, uint32_t **out, size_t *out_length, int adding) {
+  napi_value argv[7];
+  size_t argc = 7, slots_length, seeds_length, records_length, source_length;
+  void *seeds;
+  uint32_t width, size;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 7 ||
+      !view(env, argv[0], napi_uint32_array, (void **)&table->slots, &slots_length) ||
+      slots_length < 4 || (slots_length & (slots_length - 1)) != 0 || slots_length > (size_t)1 << 32 ||
+      !view(env, argv[1], napi_uint8_array, &seeds, &seeds_length) || seeds_length != sizeof table->seeds ||
+      napi_get_value_uint32(env, argv[2], &width) != napi_ok || width < 8 || width > 64 ||
+      !view(env, argv[3], napi_uint8_array, (void **)&table->records, &records_length) ||
+      napi_get_value_uint32(env, argv[4], &size) != napi_ok || (size_t)size * width > records_length ||
+      !view(env, argv[5], napi_uint8_array, (void **)source, &source_length) || source_length % width != 0 ||
+      !view(env, argv[6], napi_uint32_array, (void **)out, out_length)) {
+    return 0;
+  }
+  memcpy(table->seeds, seeds, sizeof table->seeds);
+  table->mask = (uint32_t)(slots_length / 2 - 1);
+  table->width = width;
+  table->size = size;
+  *n = source_length / width;
+  /* Free slots must remain, or a look-up would not end; and every new record must have its place. */
+  const size_t most = (size_t)size + (adding ? *n : 0);
+  return 2 * most <= slots_length / 2 && most * width <= records_length;
+}
+
+/* recordsAdd(table..., source, out) gives the new size; with an empty `out`, source is the records. */
+static napi_value records_add(napi_env env, napi_callback_info info) {
+  vivarium_records table;
+  uint8_t *source;
+  uint32_t *out;
+  size_t n, out_length;
+  napi_value result;
+  if (!table_of(env, info, &table, &source, &n, &out, &out_length, 1) || (out_length != 0 && out_length != n) ||
+      (out_length == 0 && n != 0 && source != table.records)) {
+    return fail(env, "recordsAdd: bad arguments");
+  }
+  vivarium_records_add(&table, source, n, out_length == 0 ? NULL : out);
+  return napi_create_uint32(env, (uint32_t)table.size, &result) == napi_ok ? result : NULL;
+}
+
+/* recordsFind(table..., source, out: Uint32Array(n)): the index of each, or 2^32 - 1. */
+static napi_value records_find(napi_env env, napi_callback_info info) {
+  vivarium_records table;
+  uint8_t *source;
+  uint32_t *out;
+  size_t n, out_length;
+  if (!table_of(env, info, &table, &source, &n, &out, &out_length, 0) || out_length != n) {
+    return fail(env, "recordsFind: bad arguments");
+  }
+  vivarium_records_find(&table, source, n, out);
+  return NULL;
+}
+
+/* gather(records: Uint8Array, width, order: Uint32Array(n), out: Uint8Array(width n)) */
+static napi_value gather(napi_env env, napi_callback_info info) {
+  napi_value argv[4];
+  size_t argc = 4, records_length, order_length, out_length;
+  void *records, *order, *out;
+  uint32_t width;
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 4 ||
+      !view(env, argv[0], napi_uint8_array, &records, &records_length) ||
+      napi_get_value_uint32(env, argv[1], &width) != napi_ok || width == 0 || width > 64 ||
+      !view(env, argv[2], napi_uint32_array, &order, &order_length) ||
+      !view(env, argv[3], napi_uint8_array, &out, &out_length) || out_length != width * order_length ||
+      !vivarium_records_gather(records, records_length / width, width, order, order_length, out)) {
+    return fail(env, "gather: bad arguments");
+  }
+  return NULL;
+}
+
 static int ifma_here(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -168,5 +245,11 @@ NAPI_MODULE_INIT() {
   napi_set_named_property(env, exports, "digest", function);
   napi_create_function(env, "keyed", NAPI_AUTO_LENGTH, keyed, NULL, &function);
   napi_set_named_property(env, exports, "keyed", function);
+  napi_create_function(env, "recordsAdd", NAPI_AUTO_LENGTH, records_add, NULL, &function);
+  napi_set_named_property(env, exports, "recordsAdd", function);
+  napi_create_function(env, "recordsFind", NAPI_AUTO_LENGTH, records_find, NULL, &function);
+  napi_set_named_property(env, exports, "recordsFind", function);
+  napi_create_function(env, "gather", NAPI_AUTO_LENGTH, gather, NULL, &function);
+  napi_set_named_property(env, exports, "gather", function);
   return exports;
 }

@@ -64,6 +64,15 @@ static sha256_compress fastest(void) {
   return vivarium_sha256_portable;
 }
 
+static int wide(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+#else
+  return 0;
+#endif
+}
+
 /* Ends a message whose first `before` bytes are in the state already; `tail` of `length` has the rest. */
 static void finish(sha256_compress compress, uint32_t state[8], const uint8_t *tail, size_t length,
                    uint64_t before, uint8_t *out, size_t width) {
@@ -91,7 +100,14 @@ void vivarium_digest(const uint8_t *prefix, size_t prefix_length, const uint8_t 
   memcpy(start, initial, sizeof start);
   compress(start, prefix, whole);
   memcpy(tail, prefix + whole * BLOCK, rest);
-  for (size_t i = 0; i < n; i++) {
+  size_t i = 0;
+#if defined(__x86_64__)
+  for (const int sixteen = wide(); sixteen && i < n; i += 16) {
+    vivarium_digest16(start, whole * BLOCK, tail, rest, records + i * record_bytes, record_bytes,
+                      n - i < 16 ? n - i : 16, out + i * width, width);
+  }
+#endif
+  for (; i < n; i++) {
     memcpy(tail + rest, records + i * record_bytes, record_bytes);
     memcpy(state, start, sizeof state);
     finish(compress, state, tail, rest + record_bytes, whole * BLOCK, out + i * width, width);
@@ -113,7 +129,17 @@ void vivarium_keyed(const uint8_t key[32], const uint8_t *items, const uint32_t 
   for (int i = 0; i < BLOCK; i++) pad[i] ^= 0x36 ^ 0x5c;
   memcpy(outer, initial, sizeof outer);
   compress(outer, pad, 1);
+  const int sixteen = wide();
   for (size_t i = 0; i < n; i++) {
+#if defined(__x86_64__)
+    if (sixteen && i % 16 == 0) {
+      const size_t count = n - i < 16 ? n - i : 16;
+      if (vivarium_keyed16(inner, outer, items, offsets + i, count, out + i * width, width)) {
+        i += count - 1;
+        continue;
+      }
+    }
+#endif
     const uint8_t *item = items + offsets[i];
     const size_t length = offsets[i + 1] - offsets[i];
     store32(framed, (uint32_t)length);

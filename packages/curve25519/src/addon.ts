@@ -29,7 +29,21 @@ interface Addon {
     width: number,
     out: Uint8Array,
   ): void;
+  gather(records: Uint8Array, width: number, order: Uint32Array, out: Uint8Array): void;
+  recordsAdd(...table: RecordTableArguments): number;
+  recordsFind(...table: RecordTableArguments): void;
 }
+
+/** Slots, seeds, width, records, size; source and output. */
+type RecordTableArguments = [
+  slots: Uint32Array,
+  seeds: Uint8Array,
+  width: number,
+  records: Uint8Array,
+  size: number,
+  source: Uint8Array,
+  out: Uint32Array,
+];
 
 function load(): Partial<Addon> {
   try {
@@ -47,3 +61,6 @@ export const multiply: Addon["multiply"] | undefined = loaded.multiply;
 export const hash: Addon["hash"] | undefined = loaded.hash;
 export const digest: Addon["digest"] | undefined = loaded.digest;
 export const keyed: Addon["keyed"] | undefined = loaded.keyed;
+export const recordsAdd: Addon["recordsAdd"] | undefined = loaded.recordsAdd;
+export const recordsFind: Addon["recordsFind"] | undefined = loaded.recordsFind;
+export const gather: Addon["gather"] | undefined = loaded.gather;

@@ -8,6 +8,7 @@ export { Curve25519Error, curve25519ErrorClass, curve25519ErrorCodes } from "./e
 export { nobleEngine } from "./noble-engine.ts";
 export { nodeEngine } from "./node-engine.ts";
 export { requireHonestPoints } from "./points.ts";
+export { gatherRecords, noRecord, RecordList, RecordTable } from "./records.ts";
 export { freshScalar, scalarFromBytes } from "./scalar.ts";
 export type { SelectedEngine } from "./select.ts";
 export { selectEngine, surveyEngines } from "./select.ts";

@@ -1,27 +1,26 @@
 /**
- * Deduplication on points: equal items hash to equal points, so the table compares 32 bytes whatever
- * the items are. Without it a peer would see how often an item occurs.
+ * Deduplication on what items hash to (points, or keyed hashes): equal items have equal records, of one
+ * width whatever the items are. Without it a peer would see how often an item occurs.
  */
 import type { Random } from "@vivarium/core";
-import { pointBytes } from "@vivarium/curve25519";
+import { RecordTable } from "@vivarium/curve25519";
 import { PsiError } from "./errors.ts";
-import { RecordTable } from "./record-table.ts";
 
-export class DistinctPoints {
+export class DistinctRecords {
   readonly #table: RecordTable;
   readonly #maxItems: number;
   #rows: Uint32Array<ArrayBuffer> = new Uint32Array(1024);
-  /** Which distinct point each key is. */
-  #points: Uint32Array<ArrayBuffer> = new Uint32Array(1024);
+  /** Which distinct record each key is. */
+  #which: Uint32Array<ArrayBuffer> = new Uint32Array(1024);
   #keys = 0;
 
   /** @param expected keys, if known: the tables then need not grow. */
-  constructor(maxItems: number, random: Random, expected = 1024) {
-    this.#table = new RecordTable(pointBytes, random, Math.min(maxItems, expected));
+  constructor(width: number, maxItems: number, random: Random, expected = 1024) {
+    this.#table = new RecordTable(width, random, Math.min(maxItems, expected));
     this.#maxItems = maxItems;
   }
 
-  /** Distinct points. */
+  /** Distinct records. */
   get size(): number {
     return this.#table.size;
   }
@@ -31,19 +30,21 @@ export class DistinctPoints {
     return this.#keys;
   }
 
-  /** The distinct points, in order of first appearance. */
-  get points(): Uint8Array<ArrayBuffer> {
+  /** Bytes of a record. */
+  get width(): number {
+    return this.#table.width;
+  }
+
+  /** The distinct records, in order of first appearance. */
+  get records(): Uint8Array<ArrayBuffer> {
     return this.#table.records;
   }
 
-  /** @throws PsiError `size` as soon as there are more distinct points than agreed. */
-  add(points: Uint8Array, rows: Uint32Array): void {
+  /** @throws PsiError `size` as soon as there are more distinct records than agreed. */
+  add(records: Uint8Array, rows: Uint32Array): void {
     while (this.#keys + rows.length > this.#rows.length) this.#grow();
     this.#rows.set(rows, this.#keys);
-    const first = this.#keys;
-    this.#table.addAll(points, (point, i) => {
-      this.#points[first + i] = point;
-    });
+    this.#which.set(this.#table.add(records), this.#keys);
     this.#keys += rows.length;
     if (this.#table.size > this.#maxItems) {
       throw new PsiError(
@@ -53,18 +54,23 @@ export class DistinctPoints {
     }
   }
 
+  /** Which distinct record each record of another list is, or `noRecord`. */
+  find(records: Uint8Array): Uint32Array<ArrayBuffer> {
+    return this.#table.find(records);
+  }
+
   /**
-   * Row numbers of the marked points, rising.
-   * @param duplicates every row of a point, or only its first.
+   * Row numbers of the marked records, rising.
+   * @param duplicates every row of a record, or only its first.
    */
   rowsOf(marked: Uint8Array, duplicates: "all" | "first"): Uint32Array<ArrayBuffer> {
     const rows = new Uint32Array(this.#keys);
     const seen = new Uint8Array(this.#table.size);
     let n = 0;
     for (let i = 0; i < this.#keys; i++) {
-      const point = this.#points[i] as number;
-      if (marked[point] === 0 || (duplicates === "first" && seen[point] === 1)) continue;
-      seen[point] = 1;
+      const record = this.#which[i] as number;
+      if (marked[record] === 0 || (duplicates === "first" && seen[record] === 1)) continue;
+      seen[record] = 1;
       rows[n++] = this.#rows[i] as number;
     }
     return rows.slice(0, n).sort();
@@ -74,8 +80,8 @@ export class DistinctPoints {
     const rows = new Uint32Array(2 * this.#rows.length);
     rows.set(this.#rows);
     this.#rows = rows;
-    const points = new Uint32Array(2 * this.#points.length);
-    points.set(this.#points);
-    this.#points = points;
+    const which = new Uint32Array(2 * this.#which.length);
+    which.set(this.#which);
+    this.#which = which;
   }
 }

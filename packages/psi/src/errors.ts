@@ -6,6 +6,8 @@ export const psiErrorCodes = [
   "invalid-argument",
   /** The parties' configurations differ; the message names each field and both values. */
   "config-mismatch",
+  /** The policy of this side does not allow the protocol, or the peer's worker is not isolated enough. */
+  "not-allowed",
   /** A set is larger or smaller than the agreed rule allows. */
   "size",
   /** The peer sent a low-order or non-canonical point: it does not run this protocol. */

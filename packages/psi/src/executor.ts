@@ -1,4 +1,5 @@
 /** Where batches are worked on: here, or in a pool of threads. */
+import type { KeyObject } from "node:crypto";
 import { type Curve25519Engine, type ScalarKey, selectEngine } from "@vivarium/curve25519";
 import { psiTasks } from "./tasks.ts";
 
@@ -8,6 +9,13 @@ export interface Executor {
   readonly parallelism: number;
   /** Items to points. */
   hash(items: Uint8Array, offsets: Uint32Array, session: Uint8Array): Promise<Uint8Array>;
+  /** Items to keyed hashes of `width` bytes. */
+  keyed(
+    key: KeyObject,
+    items: Uint8Array,
+    offsets: Uint32Array,
+    width: number,
+  ): Promise<Uint8Array>;
   /** Points under the scalar. */
   multiply(scalar: ScalarKey, points: Uint8Array): Promise<Uint8Array>;
   /** Points under the scalar, as tags of `width` bytes. */
@@ -63,6 +71,7 @@ function executorOf(
   return {
     parallelism,
     hash: (items, offsets, session) => run("psi.hash", { engine, items, offsets, session }),
+    keyed: (key, items, offsets, width) => run("psi.keyed", { key, items, offsets, width }),
     multiply: (scalar, points) => run("psi.multiply", { engine, scalar, points }),
     evaluate: (scalar, points, session, width) =>
       run("psi.evaluate", { engine, scalar, points, session, width }),

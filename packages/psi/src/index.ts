@@ -1,8 +1,9 @@
 /** Private set intersection between two attested workers. */
+export { teeTrustOf } from "./attested.ts";
 export { psiBundle } from "./bundle.ts";
 export type { PsiChannel } from "./channel.ts";
 export { runReceiver, runSender } from "./channel.ts";
-export type { PsiConfig, PsiKeyColumn, PsiKeys, PsiRole } from "./config.ts";
+export type { PsiConfig, PsiKeyColumn, PsiKeys, PsiProtocol, PsiRole } from "./config.ts";
 export { configDigest } from "./config.ts";
 export type { PsiErrorCode } from "./errors.ts";
 export { PsiError, psiErrorClass, psiErrorCodes } from "./errors.ts";

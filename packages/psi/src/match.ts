@@ -1,7 +1,7 @@
 /** Matching of two lists of tags on typed arrays. */
 import type { Random } from "@vivarium/core";
+import { noRecord, RecordList } from "@vivarium/curve25519";
 import { PsiError } from "./errors.ts";
-import { RecordList } from "./record-table.ts";
 
 export interface Matches {
   readonly count: number;
@@ -26,12 +26,14 @@ export function matchTags(
   const others = distinct(right, width, random);
   const marks = { left: new Uint8Array(list.size), right: new Uint8Array(others.size) };
   let count = 0;
-  list.findAll(right, (i, j) => {
-    if (i < 0) return;
+  const found = list.find(right);
+  for (let j = 0; j < found.length; j++) {
+    const i = found[j] as number;
+    if (i === noRecord) continue;
     marks.left[i] = 1;
     marks.right[j] = 1;
     count++;
-  });
+  }
   return { count, ...marks };
 }
 

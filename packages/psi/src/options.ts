@@ -1,6 +1,6 @@
 /** Options of a run, and its result. */
 import { type Clock, type Random, systemClock, systemRandom } from "@vivarium/core";
-import type { PsiConfig } from "./config.ts";
+import type { PsiConfig, PsiProtocol } from "./config.ts";
 import { PsiError } from "./errors.ts";
 import { type Executor, inlineExecutor } from "./executor.ts";
 import type { PsiBatch } from "./input.ts";
@@ -11,6 +11,11 @@ export interface PsiOptions {
   readonly config: PsiConfig;
   /** The own keys; read once. */
   readonly input: AsyncIterable<PsiBatch>;
+  /**
+   * Needed by protocol `attested`: this side's policy says that the peer's TEE may be trusted with its
+   * items. No default.
+   */
+  readonly teeTrust?: "accepted";
   /** Keys in the input, for progress only. */
   readonly inputKeys?: number;
   /** Which rows stand for an item that occurs more than once. Default `all`. */
@@ -28,6 +33,8 @@ export interface PsiOptions {
 
 export interface PsiResult {
   readonly role: "receiver" | "sender";
+  /** `attested`: the sets were kept apart by the parties' TEEs alone. */
+  readonly protocol: PsiProtocol;
   readonly mode: "intersection" | "cardinality";
   readonly resultTo: "receiver" | "both";
   /** Items in common; absent where this side is not to know. */

@@ -17,6 +17,8 @@ export const receiptKind = "psi/run";
 export function receiptBody(result: PsiResult): { readonly [key: string]: Encodable } {
   return {
     protocol: "vivarium psi/1",
+    variant: result.protocol,
+    trusts: result.protocol === "attested" ? "the peer's TEE" : "cryptography",
     role: result.role,
     mode: result.mode,
     resultTo: result.resultTo,

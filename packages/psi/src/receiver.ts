@@ -1,7 +1,7 @@
 /** The receiver's rounds: it sends A = {[a]H(x)}, learns {[ab]H(x)} and makes {[ab]H(y)}. */
 import { encode } from "@vivarium/core";
 import { toBitmap } from "./bitmap.ts";
-import type { DistinctPoints } from "./dedup.ts";
+import type { DistinctRecords } from "./dedup.ts";
 import { psiLimits } from "./limits.ts";
 import { matchTags } from "./match.ts";
 import { evaluate, type Run, ranges, receivePoints, receiveRecords, sendMasked } from "./rounds.ts";
@@ -15,14 +15,17 @@ export interface Outcome {
   readonly marked: Uint8Array<ArrayBuffer> | undefined;
 }
 
-export async function receive(run: Run, own: DistinctPoints, m: number): Promise<Outcome> {
+export async function receive(run: Run, own: DistinctRecords, m: number): Promise<Outcome> {
   const { session, options, meter } = run;
   const { mode, resultTo } = options.config;
   const n = own.size;
   const width = tagBytes(n, m);
   // Permuted, for the sender learns which positions match when the result goes to both.
   const order = randomPermutation(n, options.random);
-  const [, theirs] = await Promise.all([sendMasked(run, own.points, order), receivePoints(run, m)]);
+  const [, theirs] = await Promise.all([
+    sendMasked(run, own.records, order),
+    receivePoints(run, m),
+  ]);
   const theirTags = new Uint8Array(m * width);
   const [ownTags] = await Promise.all([
     receiveRecords(run, "tags", n, width),

@@ -1,8 +1,13 @@
 /** The rounds that both roles share: own items to masked points, the peer's points to tags. */
 
 import type { ScalarKey } from "@vivarium/curve25519";
-import { Curve25519Error, pointBytes, requireHonestPoints } from "@vivarium/curve25519";
-import { DistinctPoints } from "./dedup.ts";
+import {
+  Curve25519Error,
+  gatherRecords,
+  pointBytes,
+  requireHonestPoints,
+} from "@vivarium/curve25519";
+import { DistinctRecords } from "./dedup.ts";
 import { PsiError } from "./errors.ts";
 import { mapInOrder } from "./executor.ts";
 import { cutBatches, InputDigest } from "./input.ts";
@@ -11,25 +16,34 @@ import { requireDistinctPoints } from "./match.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { ProgressMeter } from "./progress.ts";
 import type { FrameType, Session } from "./session.ts";
-import { gather } from "./shuffle.ts";
 
-/** What a run holds on to. */
-export interface Run {
+/** What a run of any protocol holds on to. */
+export interface RunBase {
   readonly session: Session;
   readonly options: ResolvedOptions;
   readonly meter: ProgressMeter;
   /** Session id. */
   readonly id: Uint8Array<ArrayBuffer>;
+}
+
+/** A run of protocol `ecdh`. */
+export interface Run extends RunBase {
   /** Fresh for this session; never meets a point of another. */
   readonly scalar: ScalarKey;
 }
 
-/** Reads and hashes the own items. */
+/**
+ * Reads and hashes the own items.
+ * @param hash batches to records of `width` bytes.
+ */
 export async function hashInput(
-  run: Omit<Run, "scalar">,
-): Promise<{ readonly own: DistinctPoints; readonly digest: Uint8Array<ArrayBuffer> }> {
-  const { options, meter, session, id } = run;
-  const own = new DistinctPoints(options.config.maxItems, options.random, options.inputKeys);
+  run: RunBase,
+  width: number,
+  hash: (items: Uint8Array, offsets: Uint32Array) => Promise<Uint8Array>,
+): Promise<{ readonly own: DistinctRecords; readonly digest: Uint8Array<ArrayBuffer> }> {
+  const { options, meter, session } = run;
+  const { maxItems } = options.config;
+  const own = new DistinctRecords(width, maxItems, options.random, options.inputKeys);
   const digest = new InputDigest();
   meter.begin("hash", options.inputKeys);
   const hashed = mapInOrder(
@@ -37,12 +51,11 @@ export async function hashInput(
     options.executor.parallelism,
     async (batch) => {
       digest.add(batch);
-      const points = await options.executor.hash(batch.bytes, batch.offsets, id);
-      return { points, rows: batch.rows };
+      return { records: await hash(batch.bytes, batch.offsets), rows: batch.rows };
     },
   );
-  await consume(session, hashed, ({ points, rows }) => {
-    own.add(points, rows);
+  await consume(session, hashed, ({ records, rows }) => {
+    own.add(records, rows);
     meter.add("hash", rows.length, options.inputKeys);
   });
   return { own, digest: digest.digest() };
@@ -54,7 +67,7 @@ export async function sendMasked(run: Run, points: Uint8Array, order: Uint32Arra
   const n = order.length;
   run.meter.begin("mask", n);
   const masked = mapInOrder(ranges(n), executor.parallelism, ([from, to]) =>
-    executor.multiply(run.scalar, gather(points, pointBytes, order.subarray(from, to))),
+    executor.multiply(run.scalar, gatherRecords(points, pointBytes, order.subarray(from, to))),
   );
   await consume(run.session, masked, async (batch) => {
     await run.session.send("points", batch);
@@ -106,7 +119,7 @@ export async function evaluate(
 
 /** Exactly n records: every frame is full but the last, so a lost or extra one cannot go unseen. */
 export async function receiveRecords(
-  run: Run,
+  run: RunBase,
   type: FrameType,
   n: number,
   width: number,
@@ -126,7 +139,7 @@ export async function receiveRecords(
 
 /** Sends records in full frames. */
 export async function sendRecords(
-  run: Run,
+  run: RunBase,
   type: FrameType,
   records: Uint8Array,
   width: number,

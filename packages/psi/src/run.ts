@@ -1,7 +1,9 @@
 /** One run of the protocol, in either role, from Hello to the last agreement. */
-import { freshScalar } from "@vivarium/curve25519";
+import { freshScalar, pointBytes } from "@vivarium/curve25519";
 import { agreeOnConfig, agreeOnEnd, agreeOnSizes } from "./agree.ts";
-import { configDigest, type PsiRole } from "./config.ts";
+import { keyedTagBytes, receiveKeyed, requireTrust, sendKeyed, sessionKey } from "./attested.ts";
+import { configDigest, type PsiRole, protocolOf } from "./config.ts";
+import type { DistinctRecords } from "./dedup.ts";
 import { PsiError, toPsiError } from "./errors.ts";
 import {
   type PsiOptions,
@@ -10,8 +12,8 @@ import {
   resolveOptions,
 } from "./options.ts";
 import { ProgressMeter } from "./progress.ts";
-import { receive } from "./receiver.ts";
-import { hashInput } from "./rounds.ts";
+import { type Outcome, receive } from "./receiver.ts";
+import { hashInput, type RunBase } from "./rounds.ts";
 import { send } from "./sender.ts";
 import { type Link, Session } from "./session.ts";
 
@@ -22,6 +24,7 @@ import { type Link, Session } from "./session.ts";
  */
 export async function runRole(role: PsiRole, link: Link, options: PsiOptions): Promise<PsiResult> {
   const resolved = resolveOptions(options);
+  requireTrust(resolved.config, resolved.teeTrust);
   // Checked before the peer hears of us: a mistake of our own is not its failure.
   const digest = configDigest(resolved.config);
   const { signal } = resolved;
@@ -54,15 +57,18 @@ async function play(
   const meter = new ProgressMeter(options.clock, options.onProgress);
   meter.begin("waiting");
   const id = await agreeOnConfig(session, link, role, options);
-  const input = await hashInput({ session, options, meter, id });
-  const { own } = input;
-  const peerItems = await agreeOnSizes(session, own.size, options);
-  const run = { session, options, meter, id, scalar: freshScalar(options.random) };
-  const outcome = await (role === "receiver" ? receive : send)(run, own, peerItems);
+  const run = { session, options, meter, id };
+  const {
+    own,
+    digest: inputDigest,
+    outcome,
+    peerItems,
+  } = await (protocolOf(options.config) === "attested" ? playAttested : playEcdh)(role, link, run);
   const counts = { own: own.size, peer: peerItems };
   const transcript = await agreeOnEnd(session, role, id, counts);
   return {
     role,
+    protocol: protocolOf(options.config),
     mode: options.config.mode,
     resultTo: options.config.resultTo,
     matches: outcome.matches,
@@ -76,8 +82,38 @@ async function play(
     session: id,
     configDigest: digest,
     transcript,
-    inputDigest: input.digest,
+    inputDigest,
   };
+}
+
+interface Played {
+  readonly own: DistinctRecords;
+  readonly digest: Uint8Array<ArrayBuffer>;
+  readonly outcome: Outcome;
+  readonly peerItems: number;
+}
+
+async function playEcdh(role: PsiRole, _: Link, base: RunBase): Promise<Played> {
+  const { session, options, id } = base;
+  const { own, digest } = await hashInput(base, pointBytes, (items, offsets) =>
+    options.executor.hash(items, offsets, id),
+  );
+  const peerItems = await agreeOnSizes(session, own.size, options);
+  const run = { ...base, scalar: freshScalar(options.random) };
+  const outcome = await (role === "receiver" ? receive : send)(run, own, peerItems);
+  return { own, digest, outcome, peerItems };
+}
+
+async function playAttested(role: PsiRole, link: Link, run: RunBase): Promise<Played> {
+  const { session, options, id } = run;
+  const key = sessionKey(link, id);
+  const width = keyedTagBytes(options.config.maxItems);
+  const { own, digest } = await hashInput(run, width, (items, offsets) =>
+    options.executor.keyed(key, items, offsets, width),
+  );
+  const peerItems = await agreeOnSizes(session, own.size, options);
+  const outcome = await (role === "receiver" ? receiveKeyed : sendKeyed)(run, own, peerItems);
+  return { own, digest, outcome, peerItems };
 }
 
 function cancelled(signal: AbortSignal): PsiError {

@@ -1,36 +1,53 @@
 /** The sender's rounds: it sends B = {[b]H(y)} permuted, and the receiver's points as tags. */
 
+import { gatherRecords } from "@vivarium/curve25519";
 import { readControl, readCount } from "./agree.ts";
 import { fromBitmap } from "./bitmap.ts";
-import type { DistinctPoints } from "./dedup.ts";
+import type { DistinctRecords } from "./dedup.ts";
 import { PsiError } from "./errors.ts";
 import { psiLimits } from "./limits.ts";
 import type { Outcome } from "./receiver.ts";
-import { evaluate, type Run, ranges, receivePoints, sendMasked, sendRecords } from "./rounds.ts";
-import { gather, randomPermutation } from "./shuffle.ts";
+import {
+  evaluate,
+  type Run,
+  type RunBase,
+  ranges,
+  receivePoints,
+  sendMasked,
+  sendRecords,
+} from "./rounds.ts";
+import { randomPermutation } from "./shuffle.ts";
 import { tagBytes } from "./truncate.ts";
 
-export async function send(run: Run, own: DistinctPoints, n: number): Promise<Outcome> {
+export async function send(run: Run, own: DistinctRecords, n: number): Promise<Outcome> {
   const { session, options } = run;
   const m = own.size;
   const width = tagBytes(n, m);
   // The whole set: where an item stands in the file must not show.
   const order = randomPermutation(m, options.random);
   // No tag leaves before all points of the receiver have been seen and checked.
-  const [, theirs] = await Promise.all([sendMasked(run, own.points, order), receivePoints(run, n)]);
+  const [, theirs] = await Promise.all([
+    sendMasked(run, own.records, order),
+    receivePoints(run, n),
+  ]);
   if (options.config.mode === "intersection") {
     await evaluate(run, theirs, width, (tags) => session.send("tags", tags));
   } else {
     const tags = new Uint8Array(n * width);
     await evaluate(run, theirs, width, (batch, first) => tags.set(batch, first * width));
     // Without this the receiver would know which of its items each tag belongs to.
-    const shuffled = gather(tags, width, randomPermutation(n, options.random));
+    const shuffled = gatherRecords(tags, width, randomPermutation(n, options.random));
     await sendRecords(run, "tags", shuffled, width);
   }
   return receiveResult(run, order, Math.min(n, m));
 }
 
-async function receiveResult(run: Run, order: Uint32Array, most: number): Promise<Outcome> {
+/** With `resultTo: both`, what the receiver says. */
+export async function receiveResult(
+  run: RunBase,
+  order: Uint32Array,
+  most: number,
+): Promise<Outcome> {
   const { session, options } = run;
   const { mode, resultTo } = options.config;
   if (resultTo === "receiver") return { matches: undefined, marked: undefined };

@@ -38,28 +38,3 @@ export function uniform(random: Random): (bound: number) => number {
     }
   };
 }
-
-/** Records `order[0]`, `order[1]`, … of `width` bytes each. */
-export function gather(
-  records: Uint8Array,
-  width: number,
-  order: Uint32Array,
-): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(order.length * width);
-  if (width % 4 === 0 && records.byteOffset % 4 === 0) {
-    // Words: four times fewer steps, and no view for each record.
-    const words = width / 4;
-    const from = new Uint32Array(records.buffer, records.byteOffset, records.length >>> 2);
-    const to = new Uint32Array(out.buffer);
-    for (let i = 0, t = 0; i < order.length; i++) {
-      const f = (order[i] as number) * words;
-      for (let w = 0; w < words; w++) to[t++] = from[f + w] as number;
-    }
-    return out;
-  }
-  for (let i = 0, t = 0; i < order.length; i++) {
-    const f = (order[i] as number) * width;
-    for (let b = 0; b < width; b++) out[t++] = records[f + b] as number;
-  }
-  return out;
-}

@@ -2,7 +2,13 @@
  * The work of a pool's thread. The bundle's tasks entry registers these by name; the executor calls
  * them. A scalar crosses to the threads of its own trust domain as a handle.
  */
-import { type Curve25519Engine, type ScalarKey, selectEngine } from "@vivarium/curve25519";
+import type { KeyObject } from "node:crypto";
+import {
+  type Curve25519Engine,
+  keyedDigests,
+  type ScalarKey,
+  selectEngine,
+} from "@vivarium/curve25519";
 import { hashItems, maskPoints } from "./masking.ts";
 import { tagsOf } from "./truncate.ts";
 
@@ -11,6 +17,14 @@ export interface HashTask {
   readonly items: Uint8Array;
   readonly offsets: Uint32Array;
   readonly session: Uint8Array;
+}
+
+export interface KeyedTask {
+  readonly key: KeyObject;
+  readonly items: Uint8Array;
+  readonly offsets: Uint32Array;
+  /** Bytes of a keyed hash. */
+  readonly width: number;
 }
 
 export interface MultiplyTask {
@@ -41,6 +55,9 @@ export const psiTasks = {
   /** Items to points. */
   "psi.hash": (task: HashTask): Uint8Array<ArrayBuffer> =>
     hashItems(engineOf(task.engine), task.items, task.offsets, task.session),
+  /** Items to keyed hashes. */
+  "psi.keyed": (task: KeyedTask): Uint8Array<ArrayBuffer> =>
+    keyedDigests(task.key, task.items, task.offsets, task.width),
   /** Points under a scalar: the first round. */
   "psi.multiply": (task: MultiplyTask): Uint8Array<ArrayBuffer> =>
     maskPoints(engineOf(task.engine), task.scalar, task.points),

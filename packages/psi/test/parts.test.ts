@@ -9,7 +9,6 @@ import { poolExecutor, psiTasks } from "../src/index.ts";
 import { cutBatches, InputDigest } from "../src/input.ts";
 import { hashItems, sessionDst } from "../src/masking.ts";
 import { matchTags } from "../src/match.ts";
-import { RecordList, RecordTable } from "../src/record-table.ts";
 import { randomPermutation, uniform } from "../src/shuffle.ts";
 import { tagBytes, tagsOf } from "../src/truncate.ts";
 import { batchOf, config, input, linkPair, resultOf, runBoth } from "./support.ts";
@@ -77,51 +76,7 @@ describe("shuffle", () => {
   });
 });
 
-describe("tables of records", () => {
-  test("behave as a map, at every width", () => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom(10, 11, 13, 32),
-        fc.array(fc.nat(60), { maxLength: 300 }),
-        (width, values) => {
-          const table = new RecordTable(width, random, 1);
-          const model = new Map<number, number>();
-          // Anywhere in a buffer: records of a peer start where its frames do.
-          const records = (of: readonly number[]): Uint8Array => {
-            const bytes = new Uint8Array(3 + width * of.length);
-            for (const [i, value] of of.entries())
-              bytes[3 + i * width + (value % width)] = 1 + value;
-            return bytes.subarray(3);
-          };
-          table.addAll(records(values), (index, i) => {
-            const value = values[i] as number;
-            const expected = model.get(value) ?? model.size;
-            expect(index).toBe(expected);
-            model.set(value, expected);
-          });
-          expect(table.size).toBe(model.size);
-          expect(table.records).toEqual(records([...model.keys()]));
-          const list = new RecordList(records([...model.keys()]), width, random);
-          expect(list.repeated).toBe(-1);
-          list.findAll(records([...values, 61]), (index, i) => {
-            expect(index).toBe(i === values.length ? -1 : model.get(values[i] as number));
-          });
-          const twice = new RecordList(records([...model.keys(), 61, 61]), width, random);
-          expect(twice.repeated).toBe(model.size + 1);
-        },
-      ),
-      { numRuns: 40 },
-    );
-  });
-  test("records chosen to share their low bits do not pile up", () => {
-    const n = 20_000;
-    const bytes = new Uint8Array(32 * n);
-    const view = new DataView(bytes.buffer);
-    for (let i = 0; i < n; i++) view.setUint32(32 * i + 12, i << 12);
-    const table = new RecordTable(32, random, n);
-    table.addAll(bytes, (index, i) => expect(index).toBe(i));
-    expect(new RecordList(bytes, 32, random).repeated).toBe(-1);
-  });
+describe("matching", () => {
   test("matching equals a set's", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.nat(80)), fc.uniqueArray(fc.nat(80)), (a, b) => {

@@ -5,6 +5,7 @@ import type { Executor, PsiConfig, PsiProgress } from "../src/index.ts";
 import { inlineExecutor } from "../src/index.ts";
 import { config, linkPair, resultOf, runBoth } from "./support.ts";
 
+const protocols = ["ecdh", "attested"] as const;
 const modes = ["intersection", "cardinality"] as const;
 const targets = ["receiver", "both"] as const;
 
@@ -23,7 +24,11 @@ async function expectExact(
   const agreed = { ...config, ...settings };
   const pair = linkPair();
   const [r, s] = (
-    await runBoth(pair, { items: a, config: agreed }, { items: b, config: agreed })
+    await runBoth(
+      pair,
+      { items: a, config: agreed, teeTrust: "accepted" },
+      { items: b, config: agreed, teeTrust: "accepted" },
+    )
   ).map(resultOf);
   if (r === undefined || s === undefined) throw new Error("unreachable");
   const [rows, count] = oracle(a, b);
@@ -45,9 +50,10 @@ const item = (i: number): string => `item-${i}`;
 const range = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => item(from + i));
 
-for (const mode of modes) {
+const variants = protocols.flatMap((protocol) => modes.map((mode) => [protocol, mode] as const));
+for (const [protocol, mode] of variants) {
   for (const resultTo of targets) {
-    describe(`${mode}, result to ${resultTo}`, () => {
+    describe(`${protocol}, ${mode}, result to ${resultTo}`, () => {
       test.each<[string, string[], string[]]>([
         ["both empty", [], []],
         ["an empty receiver", [], range(0, 3)],
@@ -58,14 +64,14 @@ for (const mode of modes) {
         ["duplicates", ["x", "y", "x", "x", "z"], ["x", "x", "q", "z", "q"]],
         ["unicode and the empty item", ["ä", "a\u0308", "日本", "", "\u0000"], ["日本", "ä", ""]],
       ])("is exact for %s", async (_, a, b) => {
-        await expectExact(a, b, { mode, resultTo });
+        await expectExact(a, b, { protocol, mode, resultTo });
       });
       test("is exact for random sets", async () => {
         const items = fc.array(fc.oneof(fc.nat(30).map(item), fc.string({ unit: "grapheme" })), {
           maxLength: 40,
         });
         await fc.assert(
-          fc.asyncProperty(items, items, (a, b) => expectExact(a, b, { mode, resultTo })),
+          fc.asyncProperty(items, items, (a, b) => expectExact(a, b, { protocol, mode, resultTo })),
           { numRuns: 12 },
         );
       });
@@ -76,6 +82,7 @@ for (const mode of modes) {
 test("is exact over several frames and batches", async () => {
   await expectExact(range(0, 2500), range(1500, 4100), {});
   await expectExact(range(0, 2049), range(1, 2100), { mode: "cardinality" });
+  await expectExact(range(0, 2500), range(1500, 4100), { protocol: "attested" });
 }, 60_000);
 
 test("the reference engine gives the same result", async () => {
@@ -183,6 +190,7 @@ describe("what is on the wire", () => {
       );
     return {
       parallelism: 1,
+      keyed: inner.keyed,
       async hash(...task) {
         const out = await inner.hash(...task);
         log.hash.push(...split(out, 32));

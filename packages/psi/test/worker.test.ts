@@ -18,6 +18,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const crypto = nodeCrypto();
 let directory = "";
 let keys: { root: Signer; receiver: Signer; sender: Signer };
+/** Relaxations in the policies of both sides. */
+let allow: readonly string[] | undefined;
 let measured: { code: string; runtime: string };
 
 beforeAll(async () => {
@@ -78,6 +80,7 @@ async function policyFor(peer: Role, code: string): Promise<Policy> {
             measurements: { code: [code], runtime: [measured?.runtime ?? code] },
             minimumSvn: { svn: 1 },
             tcb: ["UpToDate"],
+            ...(allow === undefined ? {} : { allow }),
             debug: false,
             maxAgeSeconds: 300,
           },
@@ -180,6 +183,27 @@ test("configurations that differ end both sides before any item, with the field 
     expect((side.reason as Error).message).toMatch(/"mode": "/);
   }
   expect(await outputs()).toEqual([]);
+}, 60_000);
+
+test("protocol attested needs the policy's word, and says what it trusts", async () => {
+  const attested = { protocol: "attested" } as const;
+  await using alone = await start("receiver", config("receiver", { listen: 0 }, attested));
+  await expect(alone.result).rejects.toMatchObject({ domain: "psi", code: "not-allowed" });
+  expect(alone.seen).toEqual([]);
+  expect(await outputs()).toEqual([]);
+  allow = ["psi.attested"];
+  try {
+    const [r, s] = await run(attested, attested);
+    if (r.status === "rejected") throw r.reason;
+    if (s.status === "rejected") throw s.reason;
+    expect(r.value).toMatchObject({ protocol: "attested", matches: 2, rowsWritten: 3 });
+    expect(s.value).toMatchObject({ protocol: "attested", matches: 2, rowsWritten: 2 });
+    const receipt = await verifyReceipt(r.value.receipt, { crypto, identities: "any" });
+    expect(receipt.body).toMatchObject({ variant: "attested", trusts: "the peer's TEE" });
+  } finally {
+    allow = undefined;
+    await Promise.all((await outputs()).map((name) => rm(join(directory, name))));
+  }
 }, 60_000);
 
 test("a peer with another measurement is turned away, by name of the rule", async () => {

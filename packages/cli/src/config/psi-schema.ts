@@ -16,6 +16,7 @@ export interface PsiDocument {
   collateral?: string[];
   input: PsiInput;
   output?: PsiOutput;
+  protocol?: "ecdh" | "attested";
   mode: "intersection" | "cardinality";
   resultTo: "receiver" | "both";
   minItems?: number;
@@ -155,6 +156,12 @@ const document = strict(
     ),
     input,
     output: Type.Optional(output),
+    protocol: Type.Optional(
+      choice(
+        ["ecdh", "attested"],
+        "What keeps the sets apart: cryptography (default), or the peer's TEE alone, for many times the speed.",
+      ),
+    ),
     mode: choice(["intersection", "cardinality"], "The common items, or only their number."),
     resultTo: choice(["receiver", "both"], "Who learns the result."),
     minItems: Type.Optional(

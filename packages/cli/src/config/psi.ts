@@ -22,6 +22,7 @@ export interface PsiConfig {
   readonly collateral: readonly string[];
   readonly input: PsiDocument["input"];
   readonly output: PsiDocument["output"] | undefined;
+  readonly protocol: "ecdh" | "attested";
   readonly mode: "intersection" | "cardinality";
   readonly resultTo: "receiver" | "both";
   /** Undefined: no agreement beyond the protocol's own limits. */
@@ -70,6 +71,7 @@ export function psiConfig(source: YamlSource, directory: string): PsiConfig {
       document.output === undefined
         ? undefined
         : { ...document.output, path: path(document.output.path) },
+    protocol: document.protocol ?? "ecdh",
     mode: document.mode,
     resultTo: document.resultTo,
     minItems: document.minItems,

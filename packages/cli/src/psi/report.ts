@@ -15,6 +15,11 @@ export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): reado
       : `${number(result.matches)} items in common.`,
     `Own table: ${number(result.rows)} rows, ${number(result.items)} distinct items; peer: ${number(result.peerItems)} items.`,
   ];
+  if (result.protocol === "attested") {
+    lines.push(
+      `Protocol attested: the sets were kept apart by the TEEs alone (peer: ${result.peer.tee}), not by cryptography.`,
+    );
+  }
   if (left > 0) {
     lines.push(
       `Left out: ${number(result.missing)} rows without a key, ${number(result.invalid)} with a value that does not normalise.`,

@@ -115,6 +115,7 @@ function partyConfig(config: PsiConfig): PsiPartyConfig {
       ),
     },
     ...(config.output === undefined ? {} : { output: config.output }),
+    protocol: config.protocol,
     mode: config.mode,
     resultTo: config.resultTo,
     ...(config.minItems === undefined ? {} : { minItems: config.minItems }),

@@ -1,5 +1,7 @@
 /** Configuration of the PSI trust domain: what the launcher hands to it. */
 import type { Encodable } from "@vivarium/core";
+import type { Curve25519Engine } from "@vivarium/curve25519";
+import type { PsiProtocol } from "../config.ts";
 import { PsiError } from "../errors.ts";
 
 export interface HostPort {
@@ -29,6 +31,8 @@ export interface PsiWorkerConfig {
   readonly input: WorkerTable & { readonly keys: readonly WorkerKeyColumn[] };
   /** Needed where this side learns an intersection. */
   readonly output?: Pick<WorkerTable, "path" | "format">;
+  /** Default `ecdh`. `attested` needs "psi.attested" in `allow` of every record of the peer's role. */
+  readonly protocol?: PsiProtocol;
   readonly mode: "intersection" | "cardinality";
   readonly resultTo: "receiver" | "both";
   readonly maxItems: number;
@@ -38,7 +42,7 @@ export interface PsiWorkerConfig {
   /** What hardware evidence of the peer is verified with, by name. */
   readonly collateral?: Readonly<Record<string, Uint8Array>>;
   /** Default: the fastest that works. */
-  readonly engine?: "node" | "noble";
+  readonly engine?: Curve25519Engine["name"];
 }
 
 /**

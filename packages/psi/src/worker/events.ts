@@ -1,6 +1,7 @@
 /** What the trust domain tells its launcher while it runs. Plain data, no item, no key. */
 import type { AttestationResult, Finding } from "@vivarium/attestation";
 import type { Encodable } from "@vivarium/core";
+import type { PsiProtocol } from "../config.ts";
 import type { PsiProgress } from "../progress.ts";
 import type { PsiWorkerConfig } from "./config.ts";
 
@@ -47,6 +48,8 @@ export interface PeerSummary {
 /** What main returns: `Worker.result`. */
 export interface PsiWorkerSummary {
   readonly role: "receiver" | "sender";
+  /** `attested`: the sets were kept apart by the parties' TEEs alone. */
+  readonly protocol: PsiProtocol;
   readonly mode: "intersection" | "cardinality";
   readonly resultTo: "receiver" | "both";
   /** Null where this side is not to know. */

@@ -11,6 +11,7 @@ import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/c
 import { selectEngine } from "@vivarium/curve25519";
 import { type KeyColumn, openTable, type Table, writeJoined } from "@vivarium/tables";
 import { createReleaseGate, type TrustDomain } from "@vivarium/workers";
+import { requireTrust, teeTrustOf } from "../attested.ts";
 import { type PsiChannel, runReceiver, runSender } from "../channel.ts";
 import type { PsiKeys } from "../config.ts";
 import { PsiError } from "../errors.ts";
@@ -40,6 +41,8 @@ export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> 
       "This side learns the intersection: it needs an output.",
     );
   }
+  // Before the peer hears of us, and before the table is read.
+  requireTrust(config, teeTrust(domain, role));
   const emit = (event: PsiWorkerEvent): void => domain.emit(asEncodable(event));
   // A table that cannot be read must not cost the peer a handshake.
   await using table = await open(config, domain.signal);
@@ -76,8 +79,11 @@ async function overChannel(
   const peer = attested(channel);
   emit({ type: "attested", peer: peerSummary(peer) });
   const { engine } = selectEngine(config.engine);
+  const trust = teeTrust(domain, role);
   const result = await (role === "receiver" ? runReceiver : runSender)(released(channel, domain), {
+    ...(trust === undefined ? {} : { teeTrust: trust }),
     config: {
+      ...(config.protocol === undefined ? {} : { protocol: config.protocol }),
       mode: config.mode,
       resultTo: config.resultTo,
       keys: table.description as unknown as PsiKeys,
@@ -101,9 +107,21 @@ async function overChannel(
     receiptSigner: domain.receiptSigner,
     delegation: domain.delegation(),
   });
-  const { mode, resultTo, keys, items, peerItems, bytesSent, bytesReceived, timings } = result;
+  const { protocol, mode, resultTo, keys, items, peerItems } = result;
+  const { bytesSent, bytesReceived, timings } = result;
   return {
-    ...{ role, mode, resultTo, keys, items, peerItems, bytesSent, bytesReceived, timings },
+    ...{
+      role,
+      protocol,
+      mode,
+      resultTo,
+      keys,
+      items,
+      peerItems,
+      bytesSent,
+      bytesReceived,
+      timings,
+    },
     matches: result.matches ?? null,
     rows: table.counts.rows,
     missing: table.counts.missing,
@@ -114,6 +132,10 @@ async function overChannel(
     receipt: receipt.bytes,
     inputSalt: receipt.inputSalt,
   };
+}
+
+function teeTrust({ policy }: TrustDomain, role: "receiver" | "sender"): "accepted" | undefined {
+  return teeTrustOf(policy, role === "receiver" ? "sender" : "receiver");
 }
 
 /** The newest result: re-attestation replaces it while the run goes on. */

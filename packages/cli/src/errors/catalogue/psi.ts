@@ -21,6 +21,19 @@ export const psi: Entries<PsiErrorCode> = {
       action: "请与对方就所示字段达成一致，然后重新运行。",
     },
   },
+  "not-allowed": {
+    exit: 3,
+    en: {
+      meaning:
+        "Protocol attested would trust the peer's TEE with the items; this side does not allow it.",
+      action:
+        'Use protocol ecdh, or add "psi.attested" to allow in every record of the peer\'s role.',
+    },
+    zh: {
+      meaning: "attested 协议会把数据托付给对方的 TEE；本方策略不允许。",
+      action: '请使用 ecdh 协议，或在策略中该角色的每条记录的 allow 里加入 "psi.attested"。',
+    },
+  },
   size: {
     exit: 2,
     en: {
