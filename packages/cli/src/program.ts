@@ -5,6 +5,7 @@ import { registerCollateral } from "./commands/collateral.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
 import { registerEvidence } from "./commands/evidence.ts";
+import { registerFederated } from "./commands/federated.ts";
 import { registerIdentity } from "./commands/identity.ts";
 import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
@@ -41,14 +42,14 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
 export function createProgram(shell: Shell, version: string): Command {
   const program = new Command("vivarium")
     .description(
-      "attested workers: private set intersection between parties who do not trust each other",
+      "attested workers: private set intersection and federated learning between parties who do not trust each other",
     )
     .version(version, "--version", "print the version")
     .helpOption("--help", "show help")
     .helpCommand(false)
     .addHelpText(
       "after",
-      "\nExample:\n  $ vivarium psi demo\n  $ vivarium psi run --config alice.yaml\n\nExit codes: 0 done, 1 failed, 2 bad input, 3 refused by policy.",
+      "\nExample:\n  $ vivarium psi demo\n  $ vivarium psi run --config alice.yaml\n  $ vivarium federated demo\n\nExit codes: 0 done, 1 failed, 2 bad input, 3 refused by policy.",
     );
   const register = [
     registerIdentity,
@@ -56,6 +57,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerEvidence,
     registerCollateral,
     registerPsi,
+    registerFederated,
     registerReceipt,
     registerState,
     registerDoctor,

@@ -3,6 +3,7 @@ import { attestationErrorCodes } from "@vivarium/attestation";
 import { channelErrorCodes } from "@vivarium/channel";
 import { CoreError, coreErrorCodes } from "@vivarium/core";
 import { curve25519ErrorCodes } from "@vivarium/curve25519";
+import { federatedErrorCodes } from "@vivarium/federated";
 import { psiErrorCodes } from "@vivarium/psi";
 import { sealErrorCodes } from "@vivarium/seal";
 import { tablesErrorCodes } from "@vivarium/tables";
@@ -25,6 +26,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   curve25519: curve25519ErrorCodes,
   tables: tablesErrorCodes,
   psi: psiErrorCodes,
+  federated: federatedErrorCodes,
   cli: cliErrorCodes,
 };
 

@@ -102,7 +102,10 @@ describe("identity export", () => {
       name: "bob",
       identity: { fingerprint: named, publicKey: expect.stringMatching(/^[A-Za-z0-9_-]+$/) },
       attestation: { type: "simulated", root: named },
-      workloads: { psi: { code: digest, runtime: digest, flags: digest } },
+      workloads: {
+        psi: { code: digest, runtime: digest, flags: digest },
+        federated: { code: digest, runtime: digest, flags: digest },
+      },
     };
     const file = join(cli.directory, "bob.party.json");
     expect(value).toEqual({ file, party });

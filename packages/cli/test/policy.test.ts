@@ -55,6 +55,44 @@ describe("policy init", () => {
     });
   });
 
+  it("accepts several parties in a role of federated learning", async () => {
+    const { cli, party } = await withParty();
+    await cli.run("identity", "create", "carol");
+    await cli.run("identity", "export", "carol");
+    const carol = JSON.parse(
+      readFileSync(join(cli.directory, "carol.party.json"), "utf8"),
+    ) as PartyFile & { workloads: { federated: { code: string } } };
+    const args = ["--workload", "federated", "--role", "participant", "--output", "hub.yaml"];
+    const { exit } = await cli.json(
+      ...["policy", "init", "--peer", "bob.party.json", "--peer", "carol.party.json", ...args],
+    );
+    expect(exit).toBe(0);
+    const policy = parsePolicy(parse(readFileSync(join(cli.directory, "hub.yaml"), "utf8")));
+    expect(policy.roles["participant"]?.identities).toEqual([
+      party.identity.fingerprint,
+      carol.identity.fingerprint,
+    ]);
+    expect(policy.roles["participant"]?.accept[1]?.measurements["code"]).toEqual([
+      carol.workloads.federated.code,
+    ]);
+    const wrong = await cli.json(
+      "policy",
+      "init",
+      "--peer",
+      "bob.party.json",
+      "--role",
+      "participant",
+    );
+    expect(wrong.value).toMatchObject({
+      error: { id: "cli/usage", message: expect.stringContaining("receiver, sender for psi") },
+    });
+    // A party file of before has no such worker, and says so.
+    const { federated: _none, ...workloads } = carol.workloads;
+    cli.write("old.json", JSON.stringify({ ...carol, workloads }));
+    const old = await cli.json("policy", "init", "--peer", "old.json", "--workload", "federated");
+    expect(old.value).toMatchObject({ error: { id: "cli/invalid-file" } });
+  });
+
   it("names both roles if none is given, as JSON if the name says so, to the output if no file", async () => {
     const { cli } = await withParty();
     await cli.run("policy", "init", "--peer", "bob.party.json", "--output", "p.json");

@@ -1,24 +1,36 @@
 /** `policy init`, `policy check`, `policy explain`. */
 import { type Command, Option } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { InitOptions } from "../policy/actions.ts";
+
+const several = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
 
 export function registerPolicy(program: Command, shell: Shell): void {
   const policy = program.command("policy").description("what a peer must prove");
 
-  complete<{ peer: string; role?: string; output?: string }>(
+  complete<InitOptions>(
     policy
       .command("init")
-      .description("write a policy that accepts one party, from its party file")
-      .requiredOption("--peer <file>", "party file of the peer")
+      .description("write a policy that accepts one party or several, from their party files")
+      .requiredOption("--peer <file>", "party file of a peer; may be repeated", several)
       .addOption(
-        new Option("--role <role>", "what the peer may be (default: either)").choices([
-          "receiver",
-          "sender",
-        ]),
+        new Option("--workload <workload>", "what the peers take part in")
+          .choices(["psi", "federated"])
+          .default("psi"),
+      )
+      .option(
+        "--role <role>",
+        "what the peers may be: receiver or sender, aggregator or participant (default: either)",
       )
       .option("--output <file>", "policy to write (default: print it)"),
     shell,
-    "vivarium policy init --peer bob.party.json --output alice.policy.yaml",
+    [
+      "vivarium policy init --peer bob.party.json --output alice.policy.yaml",
+      "vivarium policy init --workload federated --role participant --peer north.party.json --peer south.party.json --output hub.policy.yaml",
+    ].join("\n"),
     async () => (await import("../policy/actions.ts")).init,
   );
   complete(

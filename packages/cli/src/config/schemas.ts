@@ -2,10 +2,13 @@
 import type { TSchema } from "@sinclair/typebox";
 import { policySchema } from "@vivarium/attestation";
 import { partySchema } from "../identity/party.ts";
+import { federatedSchema, planSchema } from "./federated-schema.ts";
 import { psiSchema } from "./psi-schema.ts";
 
 const schemas: Readonly<Record<string, TSchema>> = {
   "psi.schema.json": psiSchema,
+  "federated.schema.json": federatedSchema,
+  "federated-plan.schema.json": planSchema,
   "party.schema.json": partySchema,
   "policy.schema.json": policySchema,
 };

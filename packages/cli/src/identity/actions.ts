@@ -2,6 +2,7 @@
 import { toBase64Url, toHex } from "@vivarium/core";
 import type { Action, Context } from "../command.ts";
 import { CliError } from "../errors/error.ts";
+import { measureFederated } from "../federated/bundle.ts";
 import { writeNew } from "../files.ts";
 import { type Measurements, measurePsi } from "../psi/bundle.ts";
 import { createIdentity, type Identity, openIdentity, openRoot, spoken } from "./open.ts";
@@ -65,6 +66,7 @@ export const exportParty: Action<{ output?: string }> = async (context, options,
   const identity = await openIdentity(state, name);
   const root = await openRoot(state);
   const psi = hex(await measurePsi());
+  const federated = hex(await measureFederated());
   const party: Party = {
     version: 1,
     name: identity.name,
@@ -73,15 +75,16 @@ export const exportParty: Action<{ output?: string }> = async (context, options,
       publicKey: toBase64Url(identity.signer.publicKey),
     },
     attestation: { type: "simulated", root: root.fingerprint },
-    workloads: { psi },
+    workloads: { psi, federated },
   };
   const file = context.path(options.output ?? `${identity.name}.party.json`);
   await writeNew(file, "party file", `${JSON.stringify(party, null, 2)}\n`);
-  context.print({ file, party: { ...party } }, [
+  context.print({ file, party: { ...party, workloads: { psi, federated } } }, [
     `Wrote ${file}. Send it to your peer, then compare by voice:`,
     ...block("Identity", identity.fingerprint),
     ...block("Development root (simulated: no hardware vouches for it)", root.fingerprint),
     ...block("Code of the psi worker", psi.code),
+    ...block("Code of the federated worker", federated.code),
   ]);
   return 0;
 };

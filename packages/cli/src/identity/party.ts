@@ -10,6 +10,13 @@ import { validate } from "../config/validate.ts";
 import { CliError } from "../errors/error.ts";
 import { fileLimits, readText } from "../files.ts";
 
+/** Digests of a worker's code, of the Node executable and of its flags: lower-case hex. */
+export interface WorkerDigests {
+  readonly code: string;
+  readonly runtime: string;
+  readonly flags: string;
+}
+
 export interface Party {
   readonly version: 1;
   readonly name: string;
@@ -18,7 +25,9 @@ export interface Party {
   readonly attestation: { readonly type: "simulated"; readonly root: string };
   /** What evidence of this party's workers must say, lower-case hex. */
   readonly workloads: {
-    readonly psi: { readonly code: string; readonly runtime: string; readonly flags: string };
+    readonly psi: WorkerDigests;
+    /** Absent from files of versions that have no such worker. */
+    readonly federated?: WorkerDigests;
   };
 }
 
@@ -26,6 +35,7 @@ const strict = { additionalProperties: false };
 const digest = Type.String({ pattern: "^[0-9a-f]{64}$", title: "64 lower-case hex digits" });
 const printPattern = "^sha256:[0-9a-f]{64}$";
 const print = Type.String({ pattern: printPattern, title: "sha256: and 64 hex digits" });
+const worker = Type.Object({ code: digest, runtime: digest, flags: digest }, strict);
 export const partySchema: TSchema = Type.Object(
   {
     version: Type.Literal(1),
@@ -35,10 +45,7 @@ export const partySchema: TSchema = Type.Object(
       strict,
     ),
     attestation: Type.Object({ type: Type.Literal("simulated"), root: print }, strict),
-    workloads: Type.Object(
-      { psi: Type.Object({ code: digest, runtime: digest, flags: digest }, strict) },
-      strict,
-    ),
+    workloads: Type.Object({ psi: worker, federated: Type.Optional(worker) }, strict),
   },
   {
     ...strict,

@@ -5,26 +5,37 @@ import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
 import type { Action } from "../command.ts";
+import { CliError } from "../errors/error.ts";
 import { appraise, findingLines, findingsJson } from "../evidence/appraisal.ts";
 import { readEvidenceFile } from "../evidence/input.ts";
 import { writeNew } from "../files.ts";
 import { spoken } from "../identity/open.ts";
 import { loadParty } from "../identity/party.ts";
 import { loadPolicy } from "./load.ts";
-import { type PsiRole, policyFor, psiRoles, renderPolicy } from "./template.ts";
+import { digestsOf, policyFor, renderPolicy, type Workload, workloadRoles } from "./template.ts";
 
-export const init: Action<{ peer: string; role?: string; output?: string }> = async (
-  context,
-  options,
-) => {
-  const party = await loadParty(context.path(options.peer));
-  const roles = options.role === undefined ? psiRoles : [options.role as PsiRole];
-  const policy = policyFor(party, roles);
+export interface InitOptions {
+  readonly peer: readonly string[];
+  readonly workload: Workload;
+  readonly role?: string;
+  readonly output?: string;
+}
+
+export const init: Action<InitOptions> = async (context, options) => {
+  const { workload } = options;
+  const known: readonly string[] = workloadRoles[workload];
+  if (options.role !== undefined && !known.includes(options.role)) {
+    throw new CliError("usage", `--role must be one of ${known.join(", ")} for ${workload}.`);
+  }
+  const roles = options.role === undefined ? known : [options.role];
+  const parties = await Promise.all(options.peer.map((path) => loadParty(context.path(path))));
+  const subject = { parties, workload, roles };
+  const policy = policyFor(subject);
   const file = options.output === undefined ? undefined : context.path(options.output);
   const text =
     file?.endsWith(".json") === true
       ? `${JSON.stringify(policy, null, 2)}\n`
-      : renderPolicy(party, roles);
+      : renderPolicy(subject);
   if (file === undefined) {
     if (context.json) context.print({ file: null, policy: policyJson(policy) }, []);
     else context.io.stdout.write(text);
@@ -32,14 +43,17 @@ export const init: Action<{ peer: string; role?: string; output?: string }> = as
   }
   await writeNew(file, "policy", text);
   context.print({ file, policy: policyJson(policy) }, [
-    `Wrote ${file}: it accepts ${party.name} as ${roles.join(" or ")}, and nobody else.`,
+    `Wrote ${file}: it accepts ${parties.map(({ name }) => name).join(", ")} as ${roles.join(" or ")}, and nobody else.`,
     "Compare with the peer by voice before you use it:",
-    "Identity:",
-    ...spoken(party.identity.fingerprint).map((line) => `  ${line}`),
-    "Development root (simulated: no hardware vouches for it):",
-    ...spoken(party.attestation.root).map((line) => `  ${line}`),
-    "Code of the psi worker:",
-    ...spoken(party.workloads.psi.code).map((line) => `  ${line}`),
+    ...parties.flatMap((party) => [
+      ...(parties.length === 1 ? [] : [`${party.name}:`]),
+      "Identity:",
+      ...spoken(party.identity.fingerprint).map((line) => `  ${line}`),
+      "Development root (simulated: no hardware vouches for it):",
+      ...spoken(party.attestation.root).map((line) => `  ${line}`),
+      `Code of the ${workload} worker:`,
+      ...spoken(digestsOf(party, workload).code).map((line) => `  ${line}`),
+    ]),
   ]);
   return 0;
 };
