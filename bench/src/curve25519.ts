@@ -2,12 +2,12 @@
  * The curve on one core: every engine of ours, `openssl speed` and libsodium, interleaved in one run. All
  * rates are per second of CPU time, as `openssl speed` counts too.
  */
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { systemRandom, toHex, utf8 } from "@vivarium/core";
 import { type Curve25519Engine, freshScalar, surveyEngines } from "@vivarium/curve25519";
 import { type Benchmark, type Figure, figure, measure, median } from "./benchmark.ts";
+import { opensslRate } from "./openssl.ts";
 import { installPeer } from "./peers.ts";
 
 const peer = { name: "sodium-native", version: "5.1.0" };
@@ -38,16 +38,6 @@ async function rateOf(count: number, work: () => void): Promise<number> {
     } while (performance.now() < until);
   });
   return (calls * count) / cpuSeconds;
-}
-
-/** The last column of `openssl speed`, operations per second, or undefined without the program. */
-function opensslRate(): number | undefined {
-  const { stdout, status } = spawnSync("openssl", ["speed", "-seconds", "1", "ecdhx25519"], {
-    encoding: "utf8",
-  });
-  const line = status === 0 ? stdout.split("\n").find((one) => one.includes("(X25519)")) : "";
-  const rate = Number(line?.trim().split(/\s+/).at(-1));
-  return rate > 0 ? rate : undefined;
 }
 
 /** What is used of sodium-native. */

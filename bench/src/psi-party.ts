@@ -1,11 +1,12 @@
 /**
  * One party of the PSI benchmark, a process of its own, so that its CPU time and memory are its own.
- * argv: side, engine (`node`, `noble` or a directory of psi.js), items per party. Parties talk over a
+ * argv: side, contender (an engine of ours, `attested`, or a directory of psi.js), items per party. Parties talk over a
  * loop-back socket; times and sizes go to the parent.
  */
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type Curve25519Engine, surveyEngines } from "@vivarium/curve25519";
 import { inlineExecutor, type Link, type PsiBatch, type PsiConfig, runRole } from "@vivarium/psi";
 
 export interface PartyReport {
@@ -23,11 +24,18 @@ const n = Number(count);
 const first = side === "receiver" ? 0 : n / 2;
 const item = (i: number): string => `user-${(first + i).toString(36)}@example.org`;
 
+const known = surveyEngines().find(({ engine: { name } }) => name === engine)?.engine.name;
+// Made before the clock starts: items in memory are where both begin.
+const tables = prepare();
+const strings = known === undefined && engine !== "attested" ? texts() : [];
+
 const socket = await open();
 const receive = frames(socket);
 const traffic = { sent: 0 };
 const before = process.cpuUsage();
-const matches = await (engine === "node" || engine === "noble" ? ours(engine) : openMined(engine));
+const matches = await (known !== undefined || engine === "attested"
+  ? ours(known)
+  : openMined(engine));
 const { user, system } = process.cpuUsage(before);
 const report: PartyReport = {
   cpuSeconds: (user + system) / 1e6,
@@ -39,8 +47,10 @@ process.send?.({ report });
 socket.end();
 process.disconnect();
 
-async function ours(name: "node" | "noble"): Promise<number | undefined> {
+/** With an engine by the curve; without one by keyed hashes. */
+async function ours(name: Curve25519Engine["name"] | undefined): Promise<number | undefined> {
   const config: PsiConfig = {
+    protocol: name === undefined ? "attested" : "ecdh",
     mode: "intersection",
     resultTo: "receiver",
     keys: { encoding: "bench/1", columns: [{ name: "item", normalise: [] }] },
@@ -68,27 +78,38 @@ async function ours(name: "node" | "noble"): Promise<number | undefined> {
   const role = side === "receiver" ? "receiver" : "sender";
   const result = await runRole(role, link, {
     config,
+    teeTrust: "accepted",
     input: batches(),
+    inputKeys: n,
     executor: inlineExecutor(name),
   });
   return result.matches;
 }
 
-async function* batches(): AsyncGenerator<PsiBatch> {
+/** The items in memory, as a table gives them. */
+function prepare(): readonly PsiBatch[] {
+  const prepared: PsiBatch[] = [];
   const size = 2048;
   for (let start = 0; start < n; start += size) {
     const end = Math.min(n, start + size);
-    const bytes = Buffer.from(
-      Array.from({ length: end - start }, (_, i) => item(start + i)).join(""),
-    );
-    const offsets = new Uint32Array(end - start + 1);
-    const rows = new Uint32Array(end - start);
-    for (let i = 0; i < rows.length; i++) {
-      offsets[i + 1] = (offsets[i] as number) + item(start + i).length;
-      rows[i] = start + i;
-    }
-    yield { bytes, offsets, rows };
+    const texts = Array.from({ length: end - start }, (_, i) => item(start + i));
+    const offsets = new Uint32Array(texts.length + 1);
+    for (const [i, text] of texts.entries()) offsets[i + 1] = (offsets[i] as number) + text.length;
+    prepared.push({
+      bytes: Buffer.from(texts.join("")),
+      offsets,
+      rows: Uint32Array.from(texts, (_, i) => start + i),
+    });
   }
+  return prepared;
+}
+
+async function* batches(): AsyncGenerator<PsiBatch> {
+  yield* tables;
+}
+
+function texts(): readonly string[] {
+  return Array.from({ length: n }, (_, i) => item(i));
 }
 
 /** What is used of psi.js 2.0.6. */
@@ -123,7 +144,7 @@ interface PsiJs {
 async function openMined(directory: string): Promise<number | undefined> {
   const load = createRequire(import.meta.url)(directory) as () => Promise<PsiJs>;
   const psi = await load();
-  const items = Array.from({ length: n }, (_, i) => item(i));
+  const items = strings;
   if (side === "sender") {
     const server = psi.server.createWithNewKey(true);
     const { Raw } = psi.dataStructure;

@@ -60,6 +60,10 @@ export const labels = {
   psiTag: "vivarium/1 psi tag",
   /** Key of PSI's protocol `attested`, from the exporter. */
   psiKeyed: "vivarium/1 psi keyed hashes",
+  /** Tag of a saved PSI session, and names of its files. */
+  psiResume: "vivarium/1 psi resume",
+  /** Proof over a new channel of having a saved PSI session. */
+  psiResumeProof: "vivarium/1 psi resume proof",
   /** Digest of a PSI transcript, in receipts. */
   psiTranscript: "vivarium/1 psi transcript",
   /** Commitment to a PSI input set, in receipts. */

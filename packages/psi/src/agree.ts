@@ -1,33 +1,26 @@
 /** What both roles do alike: agree on the configuration, the session, the sizes, and on the end. */
 import { createHash } from "node:crypto";
-import {
-  type DecodeLimits,
-  decode,
-  type Encodable,
-  encode,
-  equalBytes,
-  labels,
-  lengthPrefixed,
-} from "@vivarium/core";
+import { type Encodable, encode, equalBytes, labels, lengthPrefixed } from "@vivarium/core";
+import type { SavedSession } from "./checkpoint.ts";
 import { type ConfigFields, configFields, type PsiRole, requireSameConfig } from "./config.ts";
+import { malformed, readControl, readCount } from "./control.ts";
 import { PsiError } from "./errors.ts";
 import { psiLimits } from "./limits.ts";
 import type { ResolvedOptions } from "./options.ts";
-import type { FrameType, Link, Session } from "./session.ts";
+import { proveSession, resumeTag } from "./resume.ts";
+import type { Link, Session } from "./session.ts";
 
-const protocol = "vivarium psi/1";
+/** Of the wire format. */
+export const protocol = "vivarium psi/2";
 const nonceBytes = 32;
 const sessionBytes = 32;
 
-const controlLimits: DecodeLimits = {
-  maxBytes: psiLimits.maxControlBytes,
-  maxDepth: 4,
-  maxArrayLength: 64,
-  maxMapLength: 8,
-  maxStringBytes: 8_192,
-  maxBinaryBytes: 64,
-  maxValues: 512,
-};
+export interface Agreed {
+  /** Session id. */
+  readonly id: Uint8Array<ArrayBuffer>;
+  /** The saved session, if both sides go on with it. */
+  readonly resumed?: SavedSession;
+}
 
 /**
  * Exchanges Hellos and compares the configurations on both sides, before any item is read.
@@ -39,30 +32,36 @@ export async function agreeOnConfig(
   link: Link,
   role: PsiRole,
   options: ResolvedOptions,
-): Promise<Uint8Array<ArrayBuffer>> {
+  saved?: SavedSession,
+): Promise<Agreed> {
   const fields = configFields(options.config);
   const own = encode({
     protocol,
     role,
+    resume: resumeTag(saved),
     nonce: options.random.bytes(nonceBytes),
     config: fields.map(([path, value]) => [path, value]),
   });
   await session.send("hello", own);
   const peer = await session.receive("hello", psiLimits.maxControlBytes);
-  const hello = readControl(peer, "hello", ["config", "nonce", "protocol", "role"]);
+  const hello = readControl(peer, "hello", ["config", "nonce", "protocol", "resume", "role"]);
   if (hello["protocol"] !== protocol) {
     throw new PsiError("protocol", `The peer does not speak ${protocol}: use the same version.`);
   }
   if (hello["role"] !== (role === "receiver" ? "sender" : "receiver")) {
     throw new PsiError("config-mismatch", `Both sides have the role ${role}: change one.`);
   }
-  const nonce = hello["nonce"];
+  const { nonce, resume } = hello;
+  if (!(resume instanceof Uint8Array)) throw malformed("hello");
   if (!(nonce instanceof Uint8Array) || nonce.length !== nonceBytes) throw malformed("hello");
   requireSameConfig(fields, readFields(hello["config"]));
   const [first, second] = role === "receiver" ? [own, peer] : [peer, own];
   // An exporter's context may be short; the digest binds both Hellos all the same.
   const context = createHash("sha256").update(lengthPrefixed(labels.psiSession, first, second));
-  return new Uint8Array(link.exportKey(context.digest(), sessionBytes));
+  const fresh = new Uint8Array(link.exportKey(context.digest(), sessionBytes));
+  if (saved === undefined || !equalBytes(resume, resumeTag(saved))) return { id: fresh };
+  await proveSession(session, role, saved, fresh);
+  return { id: saved.id, resumed: saved };
 }
 
 /** @returns the peer's number of distinct items, within the agreed rule. */
@@ -93,8 +92,9 @@ export async function agreeOnEnd(
   role: PsiRole,
   id: Uint8Array,
   counts: { readonly own: number; readonly peer: number },
+  before: readonly Uint8Array[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const transcript = session.transcript(role, id);
+  const transcript = session.transcript(role, id, before);
   await session.send("done", encode({ items: counts.own, peerItems: counts.peer, transcript }));
   const frame = await session.receive("done", psiLimits.maxControlBytes);
   const done = readControl(frame, "done", ["items", "peerItems", "transcript"]);
@@ -110,29 +110,6 @@ export async function agreeOnEnd(
   return transcript;
 }
 
-/** A control frame as a record with exactly these keys. */
-export function readControl(
-  bytes: Uint8Array,
-  type: FrameType,
-  keys: readonly string[],
-): Readonly<Record<string, Encodable>> {
-  let value: Encodable;
-  try {
-    value = decode(bytes, controlLimits);
-  } catch (cause) {
-    throw malformed(type, cause);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(type);
-  if (value instanceof Uint8Array) throw malformed(type);
-  if (Object.keys(value).sort().join() !== keys.join()) throw malformed(type);
-  return value as Readonly<Record<string, Encodable>>;
-}
-
-export function readCount(value: Encodable | undefined, type: FrameType): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw malformed(type);
-  return value;
-}
-
 function readFields(value: Encodable | undefined): ConfigFields {
   if (!Array.isArray(value)) throw malformed("hello");
   return value.map((entry: Encodable): readonly [string, string] => {
@@ -141,8 +118,4 @@ function readFields(value: Encodable | undefined): ConfigFields {
     if (typeof path !== "string" || typeof text !== "string") throw malformed("hello");
     return [path, text];
   });
-}
-
-function malformed(type: FrameType, cause?: unknown): PsiError {
-  return new PsiError("protocol", `The peer's ${type} frame is malformed.`, { cause });
 }

@@ -10,7 +10,7 @@ import type { Link } from "./session.ts";
 /** What is used of a channel. */
 export type PsiChannel = Pick<Channel, "exportKey" | "peer" | "stream" | "serve" | "closed">;
 
-const psiStream: StreamMethod<null> = defineStream<null>("psi/1", { parseParams: () => null });
+const psiStream: StreamMethod<null> = defineStream<null>("psi/2", { parseParams: () => null });
 
 /**
  * Runs the receiver over a channel. The peer runs {@link runSender} on its end.

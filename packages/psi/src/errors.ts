@@ -8,6 +8,8 @@ export const psiErrorCodes = [
   "config-mismatch",
   /** The policy of this side does not allow the protocol, or the peer's worker is not isolated enough. */
   "not-allowed",
+  /** A checkpoint that cannot be opened, or of another role, configuration, input or peer. */
+  "checkpoint",
   /** A set is larger or smaller than the agreed rule allows. */
   "size",
   /** The peer sent a low-order or non-canonical point: it does not run this protocol. */

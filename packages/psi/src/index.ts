@@ -3,6 +3,8 @@ export { teeTrustOf } from "./attested.ts";
 export { psiBundle } from "./bundle.ts";
 export type { PsiChannel } from "./channel.ts";
 export { runReceiver, runSender } from "./channel.ts";
+export type { PsiCheckpoint, SavedSession, SealedCheckpointOptions } from "./checkpoint.ts";
+export { sealedCheckpoint } from "./checkpoint.ts";
 export type { PsiConfig, PsiKeyColumn, PsiKeys, PsiProtocol, PsiRole } from "./config.ts";
 export { configDigest } from "./config.ts";
 export type { PsiErrorCode } from "./errors.ts";

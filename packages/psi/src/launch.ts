@@ -3,7 +3,7 @@ import { attestationErrorClass, checkPolicy, parsePolicy } from "@vivarium/attes
 import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { channelErrorClass } from "@vivarium/channel";
 import type { Encodable } from "@vivarium/core";
-import { sealErrorClass } from "@vivarium/seal";
+import { type Secret, sealErrorClass } from "@vivarium/seal";
 import { tablesErrorClass } from "@vivarium/tables";
 import { type LaunchOptions, launch, type Worker } from "@vivarium/workers";
 import { psiBundle } from "./bundle.ts";
@@ -26,6 +26,8 @@ export interface LaunchPsiOptions
   readonly role: PsiRole;
   /** Defaults: `minItems` 0, `maxItems` 100,000,000, `timeoutMs` one hour. */
   readonly config: PsiPartyConfig;
+  /** Key of the checkpoint, 32 bytes; needed where the configuration names one. */
+  readonly checkpointKey?: Secret;
   readonly onEvent?: (event: PsiWorkerEvent) => void;
 }
 
@@ -50,7 +52,7 @@ const errorClasses = [
  * @throws AttestationError `invalid-policy`, before anything starts; WorkersError if it does not start.
  */
 export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
-  const { onEvent, config, ...rest } = options;
+  const { onEvent, config, checkpointKey, ...rest } = options;
   // A policy that pins too little would refuse every peer later; its owner should hear of it now.
   checkPolicy(parsePolicy(options.policy), everyVerifier());
   const complete: PsiWorkerConfig = {
@@ -70,6 +72,7 @@ export async function launchPsi(options: LaunchPsiOptions): Promise<PsiWorker> {
       if (event.kind === "event") onEvent?.(event.value as unknown as PsiWorkerEvent);
     },
   });
+  if (checkpointKey !== undefined) worker.send(checkpointKey.reveal().slice());
   // Our own bundle, measured at launch: it returns what its main function is typed to return.
   const result = worker.result as Promise<unknown> as Promise<PsiWorkerSummary>;
   return { worker, result, [Symbol.asyncDispose]: () => worker[Symbol.asyncDispose]() };

@@ -4,6 +4,8 @@ export const psiLimits = {
   maxItems: 100_000_000,
   /** Points, tags or items of one frame and one pool task: 64 KiB of points. */
   batchItems: 2_048,
+  /** Tags of one sealed segment of a checkpoint: a whole number of batches. */
+  segmentItems: 65_536,
   /** Bytes of items in one pool task. */
   batchBytes: 1_048_576,
   /** Bytes of a result bitmap in one frame. */

@@ -1,5 +1,6 @@
 /** Options of a run, and its result. */
 import { type Clock, type Random, systemClock, systemRandom } from "@vivarium/core";
+import type { PsiCheckpoint } from "./checkpoint.ts";
 import type { PsiConfig, PsiProtocol } from "./config.ts";
 import { PsiError } from "./errors.ts";
 import { type Executor, inlineExecutor } from "./executor.ts";
@@ -16,6 +17,11 @@ export interface PsiOptions {
    * items. No default.
    */
   readonly teeTrust?: "accepted";
+  /**
+   * Lets the run go on after a crash, with a peer that has its own; protocol `ecdh` only. The caller
+   * clears it when the result is safe.
+   */
+  readonly checkpoint?: PsiCheckpoint;
   /** Keys in the input, for progress only. */
   readonly inputKeys?: number;
   /** Which rows stand for an item that occurs more than once. Default `all`. */
@@ -47,7 +53,9 @@ export interface PsiResult {
   readonly items: number;
   /** Distinct items of the peer. */
   readonly peerItems: number;
-  /** Protocol bytes, without the channel's own. */
+  /** Whether the run went on from a checkpoint. */
+  readonly resumed: boolean;
+  /** Protocol bytes of this connection, without the channel's own. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
   /** Milliseconds from the beginning of each phase to the end of the run. */

@@ -9,6 +9,7 @@ import {
   toHex,
 } from "@vivarium/core";
 import { commit, endorseReceiptKey, receiptParty, signReceipt } from "@vivarium/seal";
+import { protocol } from "./agree.ts";
 import type { PsiResult } from "./options.ts";
 
 export const receiptKind = "psi/run";
@@ -16,7 +17,7 @@ export const receiptKind = "psi/run";
 /** What the receipt says. The session id stays out: it is keying material of the channel. */
 export function receiptBody(result: PsiResult): { readonly [key: string]: Encodable } {
   return {
-    protocol: "vivarium psi/1",
+    protocol,
     variant: result.protocol,
     trusts: result.protocol === "attested" ? "the peer's TEE" : "cryptography",
     role: result.role,

@@ -4,8 +4,7 @@ import { toBitmap } from "./bitmap.ts";
 import type { DistinctRecords } from "./dedup.ts";
 import { psiLimits } from "./limits.ts";
 import { matchTags } from "./match.ts";
-import { evaluate, type Run, ranges, receivePoints, receiveRecords, sendMasked } from "./rounds.ts";
-import { randomPermutation } from "./shuffle.ts";
+import { evaluate, firstRound, type Run, ranges, receiveRecords } from "./rounds.ts";
 import { tagBytes } from "./truncate.ts";
 
 /** What a role hands to the end of the run. */
@@ -20,12 +19,7 @@ export async function receive(run: Run, own: DistinctRecords, m: number): Promis
   const { mode, resultTo } = options.config;
   const n = own.size;
   const width = tagBytes(n, m);
-  // Permuted, for the sender learns which positions match when the result goes to both.
-  const order = randomPermutation(n, options.random);
-  const [, theirs] = await Promise.all([
-    sendMasked(run, own.records, order),
-    receivePoints(run, m),
-  ]);
+  const { order, theirs } = await firstRound(run, own, m);
   const theirTags = new Uint8Array(m * width);
   const [ownTags] = await Promise.all([
     receiveRecords(run, "tags", n, width),

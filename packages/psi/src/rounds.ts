@@ -7,6 +7,7 @@ import {
   pointBytes,
   requireHonestPoints,
 } from "@vivarium/curve25519";
+import type { SavedSession } from "./checkpoint.ts";
 import { DistinctRecords } from "./dedup.ts";
 import { PsiError } from "./errors.ts";
 import { mapInOrder } from "./executor.ts";
@@ -16,6 +17,7 @@ import { requireDistinctPoints } from "./match.ts";
 import type { ResolvedOptions } from "./options.ts";
 import type { ProgressMeter } from "./progress.ts";
 import type { FrameType, Session } from "./session.ts";
+import { randomPermutation } from "./shuffle.ts";
 
 /** What a run of any protocol holds on to. */
 export interface RunBase {
@@ -30,6 +32,10 @@ export interface RunBase {
 export interface Run extends RunBase {
   /** Fresh for this session; never meets a point of another. */
   readonly scalar: ScalarKey;
+  /** Saved by an earlier process, if this one goes on with it. */
+  readonly resumed?: SavedSession;
+  /** Saves the session, once, at the end of its first round. */
+  readonly save: (order: Uint32Array, points: Uint8Array<ArrayBuffer>) => Promise<void>;
 }
 
 /**
@@ -61,8 +67,35 @@ export async function hashInput(
   return { own, digest: digest.digest() };
 }
 
+/** What the second round needs: the own order, and the peer's points, all of them checked. */
+export interface FirstRound {
+  readonly order: Uint32Array;
+  readonly theirs: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The first round, or what was saved of it.
+ * @param n the peer's points.
+ */
+export async function firstRound(run: Run, own: DistinctRecords, n: number): Promise<FirstRound> {
+  const { resumed, options } = run;
+  if (resumed !== undefined) {
+    if (resumed.points.length !== n * pointBytes) {
+      throw new PsiError("checkpoint", "The peer's set is another than the checkpoint's.");
+    }
+    return { order: resumed.order, theirs: resumed.points };
+  }
+  // Permuted as a whole: where an item stands in the file must not show, nor, when the result goes to
+  // both, which of the own items match.
+  const order = randomPermutation(own.size, options.random);
+  const sending = sendMasked(run, own.records, order);
+  const [, theirs] = await Promise.all([sending, receivePoints(run, n)]);
+  await run.save(order, theirs);
+  return { order, theirs };
+}
+
 /** Masks the own distinct points in the given order and sends them as they are ready. */
-export async function sendMasked(run: Run, points: Uint8Array, order: Uint32Array): Promise<void> {
+async function sendMasked(run: Run, points: Uint8Array, order: Uint32Array): Promise<void> {
   const { executor } = run.options;
   const n = order.length;
   run.meter.begin("mask", n);
@@ -76,7 +109,7 @@ export async function sendMasked(run: Run, points: Uint8Array, order: Uint32Arra
 }
 
 /** Takes all of the peer's points and refuses any that an honest peer could not have sent. */
-export async function receivePoints(run: Run, n: number): Promise<Uint8Array<ArrayBuffer>> {
+async function receivePoints(run: Run, n: number): Promise<Uint8Array<ArrayBuffer>> {
   run.meter.begin("receive", n);
   const points = await receiveRecords(run, "points", n, pointBytes, (frame, first) => {
     try {
@@ -103,18 +136,54 @@ export async function evaluate(
   width: number,
   take: (tags: Uint8Array, first: number) => Promise<void> | void,
 ): Promise<void> {
-  const { executor } = run.options;
+  const { executor, checkpoint } = run.options;
   const n = points.length / pointBytes;
   run.meter.begin("evaluate", n);
-  const tags = mapInOrder(ranges(n), executor.parallelism, ([from, to]) =>
+  const kept = await checkpoint?.loadTags(run.id, width);
+  const known = kept === undefined ? 0 : Math.min(kept.length / width, n);
+  for (const [from, to] of ranges(known)) {
+    await take((kept as Uint8Array).subarray(from * width, to * width), from);
+    run.meter.add("evaluate", to - from, n);
+  }
+  const segment = new Segment(run, width, known);
+  const tags = mapInOrder(ranges(n, undefined, known), executor.parallelism, ([from, to]) =>
     executor.evaluate(run.scalar, points.slice(from * pointBytes, to * pointBytes), run.id, width),
   );
-  let first = 0;
+  let first = known;
   await consume(run.session, tags, async (batch) => {
+    await segment.add(batch);
     await take(batch, first);
     first += batch.length / width;
     run.meter.add("evaluate", batch.length / width, n);
   });
+}
+
+/** Collects tags until there is a segment of a checkpoint. */
+class Segment {
+  readonly #run: Run;
+  readonly #width: number;
+  readonly #tags: Uint8Array<ArrayBuffer> | undefined;
+  #filled = 0;
+  #index: number;
+
+  constructor(run: Run, width: number, known: number) {
+    this.#run = run;
+    this.#width = width;
+    this.#index = Math.floor(known / psiLimits.segmentItems);
+    if (run.options.checkpoint !== undefined) {
+      this.#tags = new Uint8Array(psiLimits.segmentItems * width);
+    }
+  }
+
+  async add(batch: Uint8Array): Promise<void> {
+    const { options, id } = this.#run;
+    if (this.#tags === undefined) return;
+    this.#tags.set(batch, this.#filled);
+    this.#filled += batch.length;
+    if (this.#filled < this.#tags.length) return;
+    await options.checkpoint?.saveTags(id, this.#width, this.#index++, this.#tags);
+    this.#filled = 0;
+  }
 }
 
 /** Exactly n records: every frame is full but the last, so a lost or extra one cannot go unseen. */
@@ -153,8 +222,9 @@ export async function sendRecords(
 export function* ranges(
   n: number,
   size: number = psiLimits.batchItems,
+  start = 0,
 ): Generator<readonly [from: number, to: number]> {
-  for (let from = 0; from < n; from += size) yield [from, Math.min(n, from + size)];
+  for (let from = start; from < n; from += size) yield [from, Math.min(n, from + size)];
 }
 
 /** Takes results until the session fails; a source that hangs then cannot hold the run up. */

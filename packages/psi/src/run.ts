@@ -2,6 +2,7 @@
 import { freshScalar, pointBytes } from "@vivarium/curve25519";
 import { agreeOnConfig, agreeOnEnd, agreeOnSizes } from "./agree.ts";
 import { keyedTagBytes, receiveKeyed, requireTrust, sendKeyed, sessionKey } from "./attested.ts";
+import type { SavedSession } from "./checkpoint.ts";
 import { configDigest, type PsiRole, protocolOf } from "./config.ts";
 import type { DistinctRecords } from "./dedup.ts";
 import { PsiError, toPsiError } from "./errors.ts";
@@ -13,6 +14,7 @@ import {
 } from "./options.ts";
 import { ProgressMeter } from "./progress.ts";
 import { type Outcome, receive } from "./receiver.ts";
+import { requireSameInput, requireSameRun } from "./resume.ts";
 import { hashInput, type RunBase } from "./rounds.ts";
 import { send } from "./sender.ts";
 import { type Link, Session } from "./session.ts";
@@ -56,16 +58,22 @@ async function play(
 ): Promise<PsiResult> {
   const meter = new ProgressMeter(options.clock, options.onProgress);
   meter.begin("waiting");
-  const id = await agreeOnConfig(session, link, role, options);
+  // Before the peer hears of us: a slip must not cost the checkpoint.
+  const ecdh = protocolOf(options.config) === "ecdh";
+  const saved = ecdh ? await options.checkpoint?.load() : undefined;
+  if (saved !== undefined) requireSameRun(saved, role, digest);
+  const { id, resumed } = await agreeOnConfig(session, link, role, options, saved);
+  // The peer has not this session any more: it will never go on.
+  if (saved !== undefined && resumed === undefined) await options.checkpoint?.clear();
   const run = { session, options, meter, id };
-  const {
-    own,
-    digest: inputDigest,
-    outcome,
-    peerItems,
-  } = await (protocolOf(options.config) === "attested" ? playAttested : playEcdh)(role, link, run);
+  const played = await (ecdh
+    ? playEcdh(role, run, digest, resumed)
+    : playAttested(role, link, run));
+  const { own, digest: inputDigest, outcome, peerItems } = played;
   const counts = { own: own.size, peer: peerItems };
-  const transcript = await agreeOnEnd(session, role, id, counts);
+  const transcript = await agreeOnEnd(session, role, id, counts, [
+    ...(resumed === undefined ? [] : [resumed.roundOne]),
+  ]);
   return {
     role,
     protocol: protocolOf(options.config),
@@ -76,6 +84,7 @@ async function play(
     keys: own.keys,
     items: own.size,
     peerItems,
+    resumed: resumed !== undefined,
     bytesSent: session.bytesSent,
     bytesReceived: session.bytesReceived,
     timings: meter.elapsed(),
@@ -93,13 +102,24 @@ interface Played {
   readonly peerItems: number;
 }
 
-async function playEcdh(role: PsiRole, _: Link, base: RunBase): Promise<Played> {
+async function playEcdh(
+  role: PsiRole,
+  base: RunBase,
+  configDigest: Uint8Array<ArrayBuffer>,
+  resumed: SavedSession | undefined,
+): Promise<Played> {
   const { session, options, id } = base;
   const { own, digest } = await hashInput(base, pointBytes, (items, offsets) =>
     options.executor.hash(items, offsets, id),
   );
+  if (resumed !== undefined) requireSameInput(resumed, digest, own.size);
   const peerItems = await agreeOnSizes(session, own.size, options);
-  const run = { ...base, scalar: freshScalar(options.random) };
+  const scalar = resumed?.scalar ?? freshScalar(options.random);
+  const save = async (order: Uint32Array, points: Uint8Array<ArrayBuffer>): Promise<void> => {
+    const digests = { configDigest, inputDigest: digest, roundOne: session.transcript(role, id) };
+    await options.checkpoint?.save({ role, id, scalar, order, points, ...digests });
+  };
+  const run = { ...base, scalar, save, ...(resumed === undefined ? {} : { resumed }) };
   const outcome = await (role === "receiver" ? receive : send)(run, own, peerItems);
   return { own, digest, outcome, peerItems };
 }

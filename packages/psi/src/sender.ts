@@ -1,21 +1,13 @@
 /** The sender's rounds: it sends B = {[b]H(y)} permuted, and the receiver's points as tags. */
 
 import { gatherRecords } from "@vivarium/curve25519";
-import { readControl, readCount } from "./agree.ts";
 import { fromBitmap } from "./bitmap.ts";
+import { readControl, readCount } from "./control.ts";
 import type { DistinctRecords } from "./dedup.ts";
 import { PsiError } from "./errors.ts";
 import { psiLimits } from "./limits.ts";
 import type { Outcome } from "./receiver.ts";
-import {
-  evaluate,
-  type Run,
-  type RunBase,
-  ranges,
-  receivePoints,
-  sendMasked,
-  sendRecords,
-} from "./rounds.ts";
+import { evaluate, firstRound, type Run, type RunBase, ranges, sendRecords } from "./rounds.ts";
 import { randomPermutation } from "./shuffle.ts";
 import { tagBytes } from "./truncate.ts";
 
@@ -23,13 +15,8 @@ export async function send(run: Run, own: DistinctRecords, n: number): Promise<O
   const { session, options } = run;
   const m = own.size;
   const width = tagBytes(n, m);
-  // The whole set: where an item stands in the file must not show.
-  const order = randomPermutation(m, options.random);
   // No tag leaves before all points of the receiver have been seen and checked.
-  const [, theirs] = await Promise.all([
-    sendMasked(run, own.records, order),
-    receivePoints(run, n),
-  ]);
+  const { order, theirs } = await firstRound(run, own, n);
   if (options.config.mode === "intersection") {
     await evaluate(run, theirs, width, (tags) => session.send("tags", tags));
   } else {

@@ -17,6 +17,7 @@ export const frameTypes = {
   count: 6,
   done: 7,
   abort: 8,
+  resume: 9,
 } as const;
 export type FrameType = keyof typeof frameTypes;
 
@@ -110,12 +111,19 @@ export class Session {
     }
   }
 
-  /** Digest of all frames so far but `done`, the receiver's first: equal on both sides. */
-  transcript(role: "receiver" | "sender", session: Uint8Array): Uint8Array<ArrayBuffer> {
+  /**
+   * Digest of all frames so far but `done`, the receiver's first: equal on both sides.
+   * @param before transcripts of the same session over earlier channels.
+   */
+  transcript(
+    role: "receiver" | "sender",
+    session: Uint8Array,
+    before: readonly Uint8Array[] = [],
+  ): Uint8Array<ArrayBuffer> {
     const own = this.#sent.copy().digest();
     const peer = this.#received.copy().digest();
     const [first, second] = role === "receiver" ? [own, peer] : [peer, own];
-    const framed = lengthPrefixed(labels.psiTranscript, session, first, second);
+    const framed = lengthPrefixed(labels.psiTranscript, session, ...before, first, second);
     return new Uint8Array(createHash("sha256").update(framed).digest());
   }
 

@@ -1,4 +1,4 @@
-/** `psi run` and `psi demo`. */
+/** `psi run`, `psi resume` and `psi demo`. */
 import type { Command } from "commander";
 import { complete, type Shell } from "../command.ts";
 
@@ -7,29 +7,44 @@ export function registerPsi(program: Command, shell: Shell): void {
     .command("psi")
     .description("find the items that two tables have in common, and nothing else");
 
-  complete<{ config: string; bundle?: string }>(
-    psi
-      .command("run")
-      .description("run one side of an intersection; either side may start first")
-      .requiredOption("--config <file>", "configuration of this side")
-      .option("--bundle <dir>", "measured worker to run (default: the installed one)"),
-    shell,
-    "vivarium psi run --config alice.yaml",
-    async () => {
-      const [{ loadPsiConfig }, { runPsi }] = await Promise.all([
-        import("../config/psi.ts"),
-        import("../psi/run.ts"),
-      ]);
-      return async (context, options) => {
-        const configPath = context.path(options.config);
-        const config = await loadPsiConfig(configPath);
-        const state = await context.state({ create: false });
-        const { json, verbose, io } = context;
-        const bundle = options.bundle === undefined ? {} : { bundle: context.path(options.bundle) };
-        return exitCode(await runPsi({ config, configPath, state, json, verbose, ...bundle }, io));
-      };
+  for (const { name, about, resume } of [
+    {
+      name: "run",
+      about: "run one side of an intersection; either side may start first",
+      resume: false,
     },
-  );
+    {
+      name: "resume",
+      about: "go on from the checkpoint of a run that was interrupted; never begins one",
+      resume: true,
+    },
+  ]) {
+    complete<{ config: string; bundle?: string }>(
+      psi
+        .command(name)
+        .description(about)
+        .requiredOption("--config <file>", "configuration of this side")
+        .option("--bundle <dir>", "measured worker to run (default: the installed one)"),
+      shell,
+      `vivarium psi ${name} --config alice.yaml`,
+      async () => {
+        const [{ loadPsiConfig }, { runPsi }] = await Promise.all([
+          import("../config/psi.ts"),
+          import("../psi/run.ts"),
+        ]);
+        return async (context, options) => {
+          const configPath = context.path(options.config);
+          const config = await loadPsiConfig(configPath);
+          const state = await context.state({ create: false });
+          const { json, verbose, io } = context;
+          const bundle =
+            options.bundle === undefined ? {} : { bundle: context.path(options.bundle) };
+          const run = { config, configPath, state, json, verbose, resume, ...bundle };
+          return exitCode(await runPsi(run, io));
+        };
+      },
+    );
+  }
 
   complete(
     psi

@@ -22,6 +22,7 @@ export interface PsiDocument {
   minItems?: number;
   maxItems?: number;
   receipt: string;
+  checkpoint?: { directory: string; key: string };
   timeoutSeconds?: number;
   metrics?: string;
 }
@@ -171,6 +172,19 @@ const document = strict(
       items("Distinct items each side may bring at most; must match the peer's.", 1),
     ),
     receipt: text("Signed receipt to write; relative to this file. Must not exist."),
+    checkpoint: Type.Optional(
+      strict(
+        {
+          directory: text(
+            "Directory of this run's checkpoint; relative to this file. Made if absent.",
+          ),
+          key: text(
+            "File with the 32 bytes that it is sealed under; relative to this file, and not in that directory.",
+          ),
+        },
+        { description: "Lets the run go on after a crash; both sides need one. Off if absent." },
+      ),
+    ),
     timeoutSeconds: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -1,5 +1,5 @@
 /** Configuration of `psi run`: one YAML file per party. */
-import { dirname, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import type { EvidenceSource } from "../evidence/source.ts";
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { type PsiDocument, psiSchema } from "./psi-schema.ts";
@@ -29,6 +29,8 @@ export interface PsiConfig {
   readonly minItems: number | undefined;
   readonly maxItems: number | undefined;
   readonly receipt: string;
+  /** Absolute. */
+  readonly checkpoint: { readonly directory: string; readonly key: string } | undefined;
   readonly timeoutMs: number;
   readonly metrics: Endpoint | undefined;
 }
@@ -77,6 +79,13 @@ export function psiConfig(source: YamlSource, directory: string): PsiConfig {
     minItems: document.minItems,
     maxItems: document.maxItems,
     receipt: path(document.receipt),
+    checkpoint:
+      document.checkpoint === undefined
+        ? undefined
+        : {
+            directory: path(document.checkpoint.directory),
+            key: path(document.checkpoint.key),
+          },
     timeoutMs: 1000 * (document.timeoutSeconds ?? defaultTimeoutSeconds),
     metrics,
   };
@@ -105,6 +114,16 @@ function crossCheck(document: PsiDocument, path: (written: string) => string): r
         ? "must be absent: in mode cardinality there are no rows to write"
         : "must be absent: the result goes to the receiver only",
     );
+  }
+  if (document.checkpoint !== undefined) {
+    const { directory, key } = document.checkpoint;
+    // A key beside what it seals seals nothing.
+    if (!relative(path(directory), path(key)).startsWith("..")) {
+      problem(["checkpoint", "key"], "must not lie in the directory of the checkpoint");
+    }
+    if (document.protocol === "attested") {
+      problem(["checkpoint"], "has no meaning for protocol attested: such a run begins anew");
+    }
   }
   const { format, delimiter } = document.input;
   if (delimiter !== undefined && (format === "parquet" || format === "jsonl")) {

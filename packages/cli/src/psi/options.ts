@@ -13,6 +13,8 @@ export interface PsiRunOptions {
   /** Machine-readable output: one JSON object on standard output at the end. */
   readonly json: boolean;
   readonly verbose: boolean;
+  /** Only go on from a checkpoint; never begin. */
+  readonly resume?: boolean;
   /** Directory of another bundle than the installed one: for the demo and tests. */
   readonly bundle?: string;
 }

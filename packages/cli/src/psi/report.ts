@@ -15,6 +15,7 @@ export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): reado
       : `${number(result.matches)} items in common.`,
     `Own table: ${number(result.rows)} rows, ${number(result.items)} distinct items; peer: ${number(result.peerItems)} items.`,
   ];
+  if (result.resumed) lines.push("The run went on from its checkpoint, which is removed now.");
   if (result.protocol === "attested") {
     lines.push(
       `Protocol attested: the sets were kept apart by the TEEs alone (peer: ${result.peer.tee}), not by cryptography.`,

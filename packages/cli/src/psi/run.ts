@@ -1,4 +1,5 @@
 /** `psi run`: launches this party's measured trust domain and shows what it reports. */
+import { mkdir, readdir } from "node:fs/promises";
 import { toHex } from "@vivarium/core";
 import {
   type LaunchPsiOptions,
@@ -7,10 +8,12 @@ import {
   type PsiWorkerEvent,
   psiBundle,
 } from "@vivarium/psi";
+import { Secret } from "@vivarium/seal";
 import type { PsiConfig } from "../config/psi.ts";
+import { CliError } from "../errors/error.ts";
 import { readCollateralFiles } from "../evidence/input.ts";
 import { evidenceLabel, platformAttester } from "../evidence/source.ts";
-import { refuseExistingFile, writeNew } from "../files.ts";
+import { readBounded, refuseExistingFile, writeNew } from "../files.ts";
 import { openIdentity, openRoot } from "../identity/open.ts";
 import { type Io, printable } from "../io.ts";
 import { loadPolicy } from "../policy/load.ts";
@@ -29,6 +32,7 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
   const attestation = await attestationOf(options, io);
   const collateral = await readCollateralFiles(config.collateral);
   await refuseExisting(config);
+  using checkpointKey = await openCheckpoint(options);
   const progress = createProgress(io, json ? "json" : "text");
   progress.note(
     attestation.kind === "simulated"
@@ -53,6 +57,7 @@ export async function runPsi(options: PsiRunOptions, io: Io): Promise<number> {
       config: { ...partyConfig(config), collateral },
       identity: identity.signer,
       attestation,
+      ...(checkpointKey === undefined ? {} : { checkpointKey }),
       log: operations.log,
       signal: io.signal,
       onEvent: (event) => show(event, progress, json ? io : undefined),
@@ -95,6 +100,35 @@ async function refuseExisting(config: PsiConfig): Promise<void> {
   if (config.output !== undefined) await refuseExistingFile(config.output.path, "output");
 }
 
+const checkpointKeyBytes = 32;
+
+/** The directory exists afterwards, for this user alone. @throws CliError `invalid-config` for another key. */
+async function openCheckpoint({ config, resume }: PsiRunOptions): Promise<Secret | undefined> {
+  const { checkpoint } = config;
+  if (checkpoint === undefined) {
+    if (!resume) return undefined;
+    throw new CliError("invalid-config", "psi resume needs a checkpoint in the configuration.");
+  }
+  const bytes = await readBounded(checkpoint.key, "key of the checkpoint", checkpointKeyBytes);
+  if (bytes.length !== checkpointKeyBytes) {
+    throw new CliError(
+      "invalid-config",
+      `The key of the checkpoint has ${bytes.length} bytes, not 32; make one: head -c 32 /dev/urandom > FILE`,
+    );
+  }
+  await mkdir(checkpoint.directory, { recursive: true, mode: 0o700 });
+  const saved = (await readdir(checkpoint.directory)).includes("session.sealed");
+  if (resume && !saved) {
+    throw new CliError(
+      "not-found",
+      `There is no checkpoint in ${checkpoint.directory}: begin with psi run.`,
+    );
+  }
+  const key = new Secret(bytes);
+  bytes.fill(0);
+  return key;
+}
+
 function partyConfig(config: PsiConfig): PsiPartyConfig {
   const { path, format, delimiter, header } = config.input;
   return {
@@ -118,6 +152,7 @@ function partyConfig(config: PsiConfig): PsiPartyConfig {
     protocol: config.protocol,
     mode: config.mode,
     resultTo: config.resultTo,
+    ...(config.checkpoint === undefined ? {} : { checkpoint: config.checkpoint.directory }),
     ...(config.minItems === undefined ? {} : { minItems: config.minItems }),
     ...(config.maxItems === undefined ? {} : { maxItems: config.maxItems }),
     timeoutMs: config.timeoutMs,
@@ -156,6 +191,8 @@ export function eventLines(event: Exclude<PsiWorkerEvent, { type: "progress" }>)
           .filter(({ ok }) => !ok)
           .map(({ rule, expected, actual }) => `  ${rule}: expected ${expected}, got ${actual}`),
       ];
+    case "interrupted":
+      return [`${event.message} The checkpoint has the session: waiting for the peer again.`];
     case "attested": {
       const { peer } = event;
       return [

@@ -37,6 +37,11 @@ export interface PsiWorkerConfig {
   readonly resultTo: "receiver" | "both";
   readonly maxItems: number;
   readonly minItems: number;
+  /**
+   * Existing directory, absolute, for the sealed checkpoint of this run alone; its key is the launcher's
+   * first message, 32 bytes. With it a run goes on after a crash of either side, or of the network.
+   */
+  readonly checkpoint?: string;
   /** Milliseconds to wait for the peer to come. */
   readonly timeoutMs: number;
   /** What hardware evidence of the peer is verified with, by name. */
@@ -79,6 +84,9 @@ export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
     !Object.values(recordOf("collateral", collateral)).every((entry) => entry instanceof Uint8Array)
   ) {
     throw invalid("collateral must be bytes by name");
+  }
+  if (config["checkpoint"] !== undefined && typeof config["checkpoint"] !== "string") {
+    throw invalid("checkpoint must be a directory");
   }
   for (const name of ["maxItems", "minItems", "timeoutMs"]) {
     if (!Number.isSafeInteger(config[name])) throw invalid(`${name} must be a whole number`);

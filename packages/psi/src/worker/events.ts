@@ -15,6 +15,8 @@ export type PsiWorkerEvent =
       readonly message: string;
       readonly findings: readonly FindingRecord[];
     }
+  /** The connection was lost; with a checkpoint this side waits for the peer again. */
+  | { readonly type: "interrupted"; readonly message: string }
   /** The peer has been accepted. */
   | { readonly type: "attested"; readonly peer: PeerSummary }
   | {
@@ -61,6 +63,8 @@ export interface PsiWorkerSummary {
   readonly invalid: number;
   readonly items: number;
   readonly peerItems: number;
+  /** Whether the run went on from a checkpoint. */
+  readonly resumed: boolean;
   /** Null if no output was written. */
   readonly rowsWritten: number | null;
   readonly bytesSent: number;

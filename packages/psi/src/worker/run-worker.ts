@@ -9,10 +9,12 @@ import {
 import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/channel";
 import { selectEngine } from "@vivarium/curve25519";
+import { Secret, secretKeyWrapper } from "@vivarium/seal";
 import { type KeyColumn, openTable, type Table, writeJoined } from "@vivarium/tables";
 import { createReleaseGate, type TrustDomain } from "@vivarium/workers";
 import { requireTrust, teeTrustOf } from "../attested.ts";
 import { type PsiChannel, runReceiver, runSender } from "../channel.ts";
+import { type PsiCheckpoint, sealedCheckpoint } from "../checkpoint.ts";
 import type { PsiKeys } from "../config.ts";
 import { PsiError } from "../errors.ts";
 import { poolExecutor, type TaskPool } from "../executor.ts";
@@ -44,27 +46,57 @@ export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> 
   // Before the peer hears of us, and before the table is read.
   requireTrust(config, teeTrust(domain, role));
   const emit = (event: PsiWorkerEvent): void => domain.emit(asEncodable(event));
+  const checkpoint = await checkpointOf(domain, config);
   // A table that cannot be read must not cost the peer a handshake.
   await using table = await open(config, domain.signal);
   const sessions = createSessionRegistry({ clock: domain.clock });
   try {
-    const channel = await meetPeer({
-      ...config,
-      endpoint: endpointOf(domain, role, sessions, config.collateral),
-      tls: domain.tls,
-      clock: domain.clock,
-      log: domain.log,
-      signal: domain.signal,
-      emit,
-    });
-    try {
-      return await overChannel(domain, role, config, table, channel, emit);
-    } finally {
-      await channel.close("the run has ended");
+    for (;;) {
+      const channel = await meetPeer({
+        ...config,
+        endpoint: endpointOf(domain, role, sessions, config.collateral),
+        tls: domain.tls,
+        clock: domain.clock,
+        log: domain.log,
+        signal: domain.signal,
+        emit,
+      });
+      try {
+        return await overChannel(domain, role, config, table, channel, emit, checkpoint);
+      } catch (thrown) {
+        if (checkpoint === undefined || !isInterruption(thrown)) throw thrown;
+        emit({ type: "interrupted", message: (thrown as Error).message });
+      } finally {
+        await channel.close("the run has ended");
+      }
     }
   } finally {
     sessions.close();
   }
+}
+
+/** What the next connection may mend; a peer that gave up or lied is not asked again. */
+function isInterruption(thrown: unknown): boolean {
+  return thrown instanceof PsiError && thrown.code === "connection-lost";
+}
+
+/** The key comes over the launcher's own link, after the start: it is in no configuration or digest. */
+async function checkpointOf(
+  domain: TrustDomain,
+  { checkpoint: directory }: PsiWorkerConfig,
+): Promise<PsiCheckpoint | undefined> {
+  if (directory === undefined) return undefined;
+  let key: unknown;
+  for await (const message of domain.messages) {
+    key = message;
+    break;
+  }
+  if (!(key instanceof Uint8Array) || key.length !== 32) {
+    throw new PsiError("invalid-argument", "The key of the checkpoint must be 32 bytes.");
+  }
+  const wrapper = secretKeyWrapper("psi checkpoint", new Secret(key));
+  key.fill(0);
+  return sealedCheckpoint({ directory, wrapper });
 }
 
 async function overChannel(
@@ -74,6 +106,7 @@ async function overChannel(
   table: Table,
   channel: Channel,
   emit: (event: PsiWorkerEvent) => void,
+  checkpoint: PsiCheckpoint | undefined,
 ): Promise<PsiWorkerSummary> {
   const { clock, crypto, random, signal } = domain;
   const peer = attested(channel);
@@ -82,6 +115,7 @@ async function overChannel(
   const trust = teeTrust(domain, role);
   const result = await (role === "receiver" ? runReceiver : runSender)(released(channel, domain), {
     ...(trust === undefined ? {} : { teeTrust: trust }),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
     config: {
       ...(config.protocol === undefined ? {} : { protocol: config.protocol }),
       mode: config.mode,
@@ -107,6 +141,8 @@ async function overChannel(
     receiptSigner: domain.receiptSigner,
     delegation: domain.delegation(),
   });
+  // The output is on the disk: only now nobody needs the session any more.
+  await checkpoint?.clear();
   const { protocol, mode, resultTo, keys, items, peerItems } = result;
   const { bytesSent, bytesReceived, timings } = result;
   return {
@@ -126,6 +162,7 @@ async function overChannel(
     rows: table.counts.rows,
     missing: table.counts.missing,
     invalid: table.counts.invalid,
+    resumed: result.resumed,
     rowsWritten,
     engine: engine.name,
     peer: peerSummary(peer),

@@ -34,6 +34,18 @@ export const psi: Entries<PsiErrorCode> = {
       action: '请使用 ecdh 协议，或在策略中该角色的每条记录的 allow 里加入 "psi.attested"。',
     },
   },
+  checkpoint: {
+    exit: 3,
+    en: {
+      meaning: "The checkpoint cannot be used: altered, under another key, or of another run.",
+      action:
+        "Put back the configuration, input and key of that run, or remove the checkpoint to begin anew.",
+    },
+    zh: {
+      meaning: "检查点无法使用：已被改动、密钥不同，或属于另一次运行。",
+      action: "请恢复该次运行的配置、输入和密钥，或删除检查点后重新开始。",
+    },
+  },
   size: {
     exit: 2,
     en: {
