@@ -6,6 +6,7 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
 import { registerEvidence } from "./commands/evidence.ts";
 import { registerFederated } from "./commands/federated.ts";
+import { registerFile } from "./commands/file.ts";
 import { registerIdentity } from "./commands/identity.ts";
 import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
@@ -59,6 +60,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerPsi,
     registerFederated,
     registerReceipt,
+    registerFile,
     registerState,
     registerDoctor,
     registerErrors,

@@ -52,6 +52,10 @@ export const labels = {
   file: "vivarium/1 file",
   /** Wrapping of a sealed file's key. */
   fileWrap: "vivarium/1 file wrap",
+  /** Name of a key that wraps keys of files. */
+  fileKeyName: "vivarium/1 file key name",
+  /** Name of the counter of a sealed file's versions. */
+  fileVersion: "vivarium/1 file version",
   /** Domain-separation tag of PSI's hash to curve (with the session id behind it). */
   psiHashToCurve: "vivarium/1 psi curve25519_XMD:SHA-512_ELL2_NU_",
   /** Session id of a PSI run, from the exporter. */

@@ -9,8 +9,10 @@
  * Encryption and its Nonce-Reuse Misuse-Resistance", 2015): nonce = 7 random bytes ‖ u32 index ‖
  * u8 last. The index stops reordering, the flag truncation. Each file has a random key of its own,
  * so no nonce can repeat under one key, whatever else was written.
+ *
+ * Chunks are bound to what the file is, not to how its key is wrapped: another wrapping needs a new
+ * header and footer only.
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from "node:crypto";
 import {
   concat,
   type DecodeLimits,
@@ -40,7 +42,7 @@ export const minChunkBytes = 4096;
 export const maxChunkBytes: number = 16 * 1024 * 1024;
 export const defaultChunkBytes: number = 1024 * 1024;
 /** Chunk indices are 32 bits. */
-const maxChunks = 0xffff_ffff;
+export const maxChunks = 0xffff_ffff;
 
 export interface FileHeader {
   readonly name: string;
@@ -143,83 +145,6 @@ export function readPrefix(prefix: Uint8Array): number {
 /** What the wrapped key is bound to. Name and version are bound by the header's MAC. */
 export function wrapContext(id: Uint8Array): Uint8Array<ArrayBuffer> {
   return lengthPrefixed(labels.fileWrap, id);
-}
-
-/** The keys of one file. Works on chunks in memory. */
-export class FileKeys {
-  readonly #header: Uint8Array;
-  readonly #chunks: Uint8Array;
-  readonly #footer: Uint8Array;
-  readonly #nonce: Uint8Array;
-  readonly #aad: Uint8Array;
-  #closed = false;
-
-  /** @param key 32 bytes, zeroed here. */
-  constructor(key: Uint8Array, header: FileHeader) {
-    const derive = (use: string): Uint8Array =>
-      new Uint8Array(hkdfSync("sha256", key, header.id, lengthPrefixed(labels.file, use), 32));
-    this.#header = derive("header");
-    this.#chunks = derive("chunks");
-    this.#footer = derive("footer");
-    key.fill(0);
-    this.#nonce = new Uint8Array(header.nonce);
-    // All of the header but the length, which a streaming writer does not know yet.
-    const fixed = lengthPrefixed(labels.file, encodeHeader({ ...header, length: 0 }));
-    this.#aad = new Uint8Array(createHash("sha256").update(fixed).digest());
-  }
-
-  /** MAC behind the header, and footer behind the last chunk. */
-  macs(header: Uint8Array): { readonly mac: Uint8Array; readonly footer: Uint8Array } {
-    const mac = (key: Uint8Array): Uint8Array =>
-      new Uint8Array(createHmac("sha256", key).update(header).digest());
-    this.#requireOpen();
-    return { mac: mac(this.#header), footer: mac(this.#footer) };
-  }
-
-  seal(index: number, last: boolean, plaintext: Uint8Array): Uint8Array<ArrayBuffer> {
-    this.#requireOpen();
-    if (index > maxChunks - 1) {
-      throw new SealError("limit-exceeded", `A sealed file has at most ${maxChunks} chunks.`);
-    }
-    const cipher = createCipheriv("aes-256-gcm", this.#chunks, this.#nonceOf(index, last));
-    cipher.setAAD(this.#aad);
-    return concat(cipher.update(plaintext), cipher.final(), cipher.getAuthTag());
-  }
-
-  /** @returns undefined if it is not this chunk, or was altered. */
-  open(index: number, last: boolean, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-    this.#requireOpen();
-    const end = sealed.length - tagBytes;
-    if (end < 0) return undefined;
-    const decipher = createDecipheriv("aes-256-gcm", this.#chunks, this.#nonceOf(index, last), {
-      authTagLength: tagBytes,
-    });
-    decipher.setAAD(this.#aad);
-    decipher.setAuthTag(sealed.subarray(end));
-    const plaintext = decipher.update(sealed.subarray(0, end));
-    try {
-      decipher.final();
-    } catch {
-      plaintext.fill(0);
-      return undefined;
-    }
-    return new Uint8Array(plaintext);
-  }
-
-  /** Zeroes the keys. */
-  close(): void {
-    this.#closed = true;
-    for (const key of [this.#header, this.#chunks, this.#footer]) key.fill(0);
-  }
-
-  #nonceOf(index: number, last: boolean): Uint8Array {
-    return concat(this.#nonce, u32(index), new Uint8Array([last ? 1 : 0]));
-  }
-
-  // Zeroed keys would still encrypt, under a key that everyone knows.
-  #requireOpen(): void {
-    if (this.#closed) throw new SealError("closed", "The sealed file has been closed.");
-  }
 }
 
 /** First bytes of a finished file. */

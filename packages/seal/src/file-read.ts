@@ -1,19 +1,10 @@
 /** Reading sealed files, anywhere in them. Every byte that comes back has been authenticated. */
 import { open } from "node:fs/promises";
-import { equalBytes } from "@vivarium/core";
 import { SealError } from "./errors.ts";
-import {
-  chunkCount,
-  decodeHeader,
-  type FileHeader,
-  FileKeys,
-  fixedBytes,
-  macBytes,
-  readPrefix,
-  sealedBytes,
-  tagBytes,
-  wrapContext,
-} from "./file-format.ts";
+import { chunkCount, type FileHeader, tagBytes } from "./file-format.ts";
+import { readHeader, requireWhole, unwrapKey } from "./file-header.ts";
+import type { FileKeys } from "./file-keys.ts";
+import { release } from "./release.ts";
 import { attempt, type ByteStore, fileStore } from "./store.ts";
 import type { KeyWrapper } from "./wrap.ts";
 
@@ -34,6 +25,8 @@ export interface SealedFile extends AsyncDisposable {
   readonly length: number;
   /** Exactly `length` bytes from `offset`. @throws SealError also if the file ends before. At most 64 MiB. */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Fills `target` from `offset`, without new memory for each chunk; at any length. @throws as `read`. */
+  readInto(offset: number, target: Uint8Array): Promise<void>;
   /** All of it, chunk by chunk. */
   chunks(): AsyncIterable<Uint8Array<ArrayBuffer>>;
   /** Zeroes the keys. */
@@ -47,40 +40,17 @@ export async function openSealedFile(
   store: ByteStore,
   options: OpenFileOptions,
 ): Promise<SealedFile> {
-  const headerBytes = readPrefix(await store.read(0, fixedBytes));
-  const rest = await store.read(fixedBytes, headerBytes + macBytes);
-  if (rest.length < headerBytes + macBytes) {
-    throw new SealError("truncated", "The sealed file ends inside its header.");
-  }
-  const encoded = rest.subarray(0, headerBytes);
-  const header = decodeHeader(encoded);
-  const keys = await unwrapKeys(header, options.wrapper);
+  const read = await readHeader(store);
+  const { key, keys } = await unwrapKey(read, options.wrapper);
+  key.fill(0);
   try {
-    const { mac, footer } = keys.macs(encoded);
-    if (!equalBytes(mac, rest.subarray(headerBytes))) {
-      throw new SealError("header-altered", "The header of the sealed file was altered.");
-    }
-    requireExpected(header, options);
-    const size = await store.size();
-    const expected = sealedBytes(header, headerBytes);
-    if (size !== expected) {
-      const code = size < expected ? "truncated" : "extended";
-      throw new SealError(
-        code,
-        `The sealed file has ${size} bytes, not the ${expected} it should.`,
-      );
-    }
-    if (!equalBytes(footer, await store.read(size - macBytes, macBytes))) {
-      throw new SealError(
-        "header-swapped",
-        "Header and content of the sealed file do not belong together, or its end was altered.",
-      );
-    }
+    requireExpected(read.header, options);
+    await requireWhole(store, read, keys);
   } catch (error) {
     keys.close();
     throw error;
   }
-  return reader(store, header, keys, fixedBytes + headerBytes + macBytes);
+  return reader(store, read.header, keys, read.start);
 }
 
 /** {@link openSealedFile} at a path; closing the file closes the handle. */
@@ -100,20 +70,6 @@ export async function openSealedFileAt(
     await handle.close();
     throw error;
   }
-}
-
-async function unwrapKeys(header: FileHeader, wrapper: KeyWrapper): Promise<FileKeys> {
-  if (header.wrapper !== wrapper.name) {
-    throw new SealError(
-      "wrong-key",
-      `The key of this file is wrapped by "${header.wrapper}", not by "${wrapper.name}".`,
-    );
-  }
-  const key = new Uint8Array(await wrapper.unwrap(header.wrappedKey, wrapContext(header.id)));
-  if (key.length !== 32) {
-    throw new SealError("wrong-key", "The key that was wrapped is not a file key.");
-  }
-  return new FileKeys(key, header);
 }
 
 /** The header is authentic; is it the one that was asked for? */
@@ -137,20 +93,64 @@ function reader(store: ByteStore, header: FileHeader, keys: FileKeys, start: num
   const { name, version, type, length, chunkBytes } = header;
   const count = chunkCount(header);
 
-  const chunk = async (index: number): Promise<Uint8Array<ArrayBuffer>> => {
-    const last = index === count - 1;
-    const size = (last ? length - index * chunkBytes : chunkBytes) + tagBytes;
+  const sizeOf = (index: number): number =>
+    index === count - 1 ? length - index * chunkBytes : chunkBytes;
+
+  /** The chunk as it is stored. */
+  const fetch = async (index: number): Promise<Uint8Array> => {
+    const size = sizeOf(index) + tagBytes;
     const sealed = await store.read(start + index * (chunkBytes + tagBytes), size);
     if (sealed.length < size) {
       throw new SealError("truncated", `The sealed file ends inside chunk ${index}.`);
     }
-    const plaintext = keys.open(index, last, sealed);
-    if (plaintext !== undefined) return plaintext;
+    return sealed;
+  };
+
+  const openInto = (index: number, sealed: Uint8Array, into: Uint8Array): void => {
+    if (keys.open(index, index === count - 1, sealed, into)) return;
     const origin = placeOf(keys, sealed, index, count);
     if (origin !== undefined) {
       throw new SealError("reordered", `Chunk ${origin} stands where chunk ${index} belongs.`);
     }
     throw new SealError("chunk-altered", `Chunk ${index} of the sealed file was altered.`);
+  };
+
+  const chunk = async (index: number): Promise<Uint8Array<ArrayBuffer>> => {
+    const sealed = await fetch(index);
+    const out = new Uint8Array(sizeOf(index));
+    openInto(index, sealed, out);
+    return out;
+  };
+
+  const readInto = async (offset: number, target: Uint8Array): Promise<void> => {
+    const bytes = target.length;
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + bytes > length) {
+      throw new SealError("invalid-argument", `No ${bytes} bytes at ${offset} of ${length}.`);
+    }
+    // Other threads would see what is not authenticated yet.
+    const shared = !(target.buffer instanceof ArrayBuffer);
+    try {
+      for (let done = 0; done < bytes; ) {
+        const index = Math.floor((offset + done) / chunkBytes);
+        const from = offset + done - index * chunkBytes;
+        const size = sizeOf(index);
+        if (!shared && from === 0 && size <= bytes - done) {
+          openInto(index, await fetch(index), target.subarray(done, done + size));
+          done += size;
+          continue;
+        }
+        const plaintext = await chunk(index);
+        const part = plaintext.subarray(from, from + bytes - done);
+        target.set(part, done);
+        done += part.length;
+        plaintext.fill(0);
+        release(plaintext);
+      }
+    } catch (error) {
+      // Part of what was asked for must not pass for the whole.
+      target.fill(0);
+      throw error;
+    }
   };
 
   const close = async (): Promise<void> => keys.close();
@@ -159,22 +159,17 @@ function reader(store: ByteStore, header: FileHeader, keys: FileKeys, start: num
     version,
     type,
     length,
+    readInto,
     read: async (offset, bytes) => {
-      const valid = Number.isSafeInteger(offset) && Number.isSafeInteger(bytes);
-      if (!valid || offset < 0 || bytes < 0 || offset + bytes > length) {
+      const valid = Number.isSafeInteger(bytes) && bytes >= 0;
+      if (!valid || !(offset + bytes <= length)) {
         throw new SealError("invalid-argument", `No ${bytes} bytes at ${offset} of ${length}.`);
       }
       if (bytes > maxReadBytes) {
         throw new SealError("limit-exceeded", `One read gives at most ${maxReadBytes} bytes.`);
       }
       const out = new Uint8Array(bytes);
-      for (let done = 0; done < bytes; ) {
-        const index = Math.floor((offset + done) / chunkBytes);
-        const from = offset + done - index * chunkBytes;
-        const part = (await chunk(index)).subarray(from, from + bytes - done);
-        out.set(part, done);
-        done += part.length;
-      }
+      await readInto(offset, out);
       return out;
     },
     async *chunks() {
@@ -194,9 +189,12 @@ function placeOf(
   index: number,
   count: number,
 ): number | undefined {
+  const scratch = new Uint8Array(sealed.length - tagBytes);
   const first = Math.max(0, Math.min(index - maxPlacesTried / 2, count - maxPlacesTried));
   for (let i = first; i < Math.min(count, first + maxPlacesTried); i++) {
-    if (i !== index && keys.open(i, i === count - 1, sealed) !== undefined) return i;
+    if (i === index || !keys.open(i, i === count - 1, sealed, scratch)) continue;
+    scratch.fill(0);
+    return i;
   }
   return undefined;
 }

@@ -6,11 +6,12 @@ import {
   encodeHeader,
   encodePrefix,
   type FileHeader,
-  FileKeys,
   fixedBytes,
   macBytes,
   wrapContext,
 } from "./file-format.ts";
+import { FileKeys } from "./file-keys.ts";
+import { release } from "./release.ts";
 import { type ByteStore, replaceFile } from "./store.ts";
 import type { KeyWrapper } from "./wrap.ts";
 
@@ -75,10 +76,15 @@ export async function createSealedFile(
   const pending = new Uint8Array(chunkBytes);
   let filled = 0;
 
+  const put = async (last: boolean, plaintext: Uint8Array): Promise<void> => {
+    const { body, tag } = keys.seal(index++, last, plaintext);
+    await store.write(position, body);
+    await store.write(position + body.length, tag);
+    position += body.length + tag.length;
+    release(body);
+  };
   const flush = async (last: boolean): Promise<void> => {
-    const sealed = keys.seal(index++, last, pending.subarray(0, filled));
-    await store.write(position, sealed);
-    position += sealed.length;
+    await put(last, pending.subarray(0, filled));
     filled = 0;
   };
   const exclusively = async (run: () => Promise<void>): Promise<void> => {
@@ -109,6 +115,11 @@ export async function createSealedFile(
         while (taken < bytes.length) {
           // A full chunk waits for more: only then is it known not to be the last.
           if (filled === chunkBytes) await flush(false);
+          if (filled === 0 && bytes.length - taken > chunkBytes) {
+            await put(false, bytes.subarray(taken, taken + chunkBytes));
+            taken += chunkBytes;
+            continue;
+          }
           const part = bytes.subarray(taken, taken + chunkBytes - filled);
           pending.set(part, filled);
           filled += part.length;

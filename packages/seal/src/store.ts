@@ -8,6 +8,7 @@ export interface ByteStore {
   size(): Promise<number>;
   /** Fewer bytes than asked for only at the end. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** `bytes` are the caller's again when it resolves: keep a copy, not the view. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** Resolves when the bytes would survive a power cut. */
   sync(): Promise<void>;

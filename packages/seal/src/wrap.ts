@@ -1,6 +1,6 @@
 /** Wrapping: how the random key of one sealed file is itself protected. */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { concat, labels, lengthPrefixed } from "@vivarium/core";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import { concat, labels, lengthPrefixed, toHex } from "@vivarium/core";
 import { SealError } from "./errors.ts";
 import type { Secret } from "./secret.ts";
 
@@ -59,4 +59,13 @@ export function secretKeyWrapper(name: string, secret: Secret): KeyWrapper {
       }
     },
   };
+}
+
+/**
+ * A name for a wrapping secret that follows from it, so that a file says which key it wants without
+ * saying anything else of it: `key-` and 16 hexadecimal digits.
+ */
+export function wrappingKeyName(secret: Secret): string {
+  const mac = createHmac("sha256", secret.reveal()).update(labels.fileKeyName).digest();
+  return `key-${toHex(mac.subarray(0, 8))}`;
 }

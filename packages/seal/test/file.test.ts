@@ -1,11 +1,13 @@
 import { mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { concat, u64, utf8 } from "@vivarium/core";
+import { concat, equalBytes, u64, utf8 } from "@vivarium/core";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { decodeHeader, encodeHeader, type FileHeader } from "../src/file-format.ts";
+import { describeSealedFile } from "../src/file-header.ts";
 import { openSealedFile, openSealedFileAt } from "../src/file-read.ts";
+import { rewrapSealedFile } from "../src/file-rewrap.ts";
 import { createSealedFile, sealFile, sealFileAt } from "../src/file-write.ts";
 import { Secret } from "../src/secret.ts";
 import { memoryStore } from "../src/store.ts";
@@ -237,6 +239,104 @@ describe("each way in which a file can be wrong has its own answer", () => {
     await expect(readAll(utf8("PK\u0003\u0004 something else"))).rejects.toThrow(code("malformed"));
     const huge = concat(utf8("VIVSEAL1"), new Uint8Array([255, 255, 255, 255]), u64(0));
     await expect(readAll(huge)).rejects.toThrow(code("limit-exceeded"));
+  });
+});
+
+describe("into memory of the caller's", () => {
+  test("any range, across chunks big enough for their memory to be given back at once", async () => {
+    const content = pattern(300_000);
+    const file = await openSealedFile(
+      memoryStore(await sealed(content, { chunkBytes: 128 * 1024 })),
+      expected,
+    );
+    for (const [offset, length] of [
+      [0, 300_000],
+      [1, 131_072],
+      [131_071, 2],
+      [299_999, 1],
+    ] as const) {
+      const target = new Uint8Array(length);
+      await file.readInto(offset, target);
+      expect(equalBytes(target, content.subarray(offset, offset + length))).toBe(true);
+    }
+    await expect(file.readInto(1, new Uint8Array(300_000))).rejects.toThrow(
+      code("invalid-argument"),
+    );
+    await expect(file.readInto(0.5, new Uint8Array(1))).rejects.toThrow(code("invalid-argument"));
+  });
+
+  test("a failure leaves nothing of the part before it", async () => {
+    const bytes = await sealed(pattern(3 * chunkBytes));
+    const at = headerEnd(bytes) + 2 * (chunkBytes + 16);
+    bytes[at] = (bytes[at] as number) ^ 1;
+    const file = await openSealedFile(memoryStore(bytes), expected);
+    const target = new Uint8Array(3 * chunkBytes).fill(9);
+    await expect(file.readInto(0, target)).rejects.toThrow(code("chunk-altered"));
+    expect(target.every((byte) => byte === 0)).toBe(true);
+  });
+});
+
+describe("another wrapping", () => {
+  const other = secretKeyWrapper("other", new Secret(new Uint8Array(32).fill(8)));
+
+  async function rewrapped(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+    const target = memoryStore();
+    await rewrapSealedFile(memoryStore(bytes), target, { from: wrapper, to: other });
+    return target.bytes();
+  }
+
+  test("opens with the new wrapper only, with the same chunks", async () => {
+    const content = pattern(3 * chunkBytes + 5);
+    const bytes = await sealed(content);
+    const after = await rewrapped(bytes);
+    expect(await readAll(after, { wrapper: other })).toEqual(content);
+    await expect(readAll(after)).rejects.toThrow(code("wrong-key"));
+    expect(after.subarray(headerEnd(after), -32)).toEqual(bytes.subarray(headerEnd(bytes), -32));
+    expect(await describeSealedFile(memoryStore(after))).toMatchObject({
+      wrapper: "other",
+      name: "model",
+      version: 3,
+      length: content.length,
+      chunks: 4,
+    });
+  });
+
+  test("what was altered before is met after", async () => {
+    const bytes = await sealed(pattern(chunkBytes));
+    bytes[headerEnd(bytes)] = (bytes[headerEnd(bytes)] as number) ^ 1;
+    const after = await rewrapped(bytes);
+    await expect(readAll(after, { wrapper: other })).rejects.toThrow(code("chunk-altered"));
+  });
+
+  test("refuses a file that is cut, has a forged header or another end, and a target in use", async () => {
+    const bytes = await sealed(pattern(2 * chunkBytes));
+    await expect(rewrapped(bytes.subarray(0, -1))).rejects.toThrow(code("truncated"));
+    const forged = new Uint8Array(bytes);
+    const mac = headerEnd(bytes) - 1;
+    forged[mac] = (forged[mac] as number) ^ 1;
+    await expect(rewrapped(forged)).rejects.toThrow(code("header-altered"));
+    const ended = new Uint8Array(bytes);
+    ended[bytes.length - 1] = (ended[bytes.length - 1] as number) ^ 1;
+    await expect(rewrapped(ended)).rejects.toThrow(code("header-swapped"));
+    await expect(
+      rewrapSealedFile(memoryStore(bytes), memoryStore(Uint8Array.of(1)), {
+        from: wrapper,
+        to: other,
+      }),
+    ).rejects.toThrow(code("invalid-argument"));
+  });
+
+  test("cut short while copying, it says so", async () => {
+    const target = memoryStore();
+    const inner = target.write;
+    let left = 2;
+    target.write = (offset, part) =>
+      left-- > 0 ? inner(offset, part) : Promise.reject(new Error("disk full"));
+    const source = memoryStore(await sealed(pattern(2 * chunkBytes)));
+    await expect(rewrapSealedFile(source, target, { from: wrapper, to: other })).rejects.toThrow(
+      "disk full",
+    );
+    await expect(readAll(target.bytes(), { wrapper: other })).rejects.toThrow(code("incomplete"));
   });
 });
 
