@@ -7,6 +7,7 @@ import { federatedErrorCodes } from "@vivarium/federated";
 import { psiErrorCodes } from "@vivarium/psi";
 import { sealErrorCodes } from "@vivarium/seal";
 import { tablesErrorCodes } from "@vivarium/tables";
+import { tensorsErrorCodes } from "@vivarium/tensors";
 import { workersErrorCodes } from "@vivarium/workers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -25,6 +26,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   workers: workersErrorCodes,
   curve25519: curve25519ErrorCodes,
   tables: tablesErrorCodes,
+  tensors: tensorsErrorCodes,
   psi: psiErrorCodes,
   federated: federatedErrorCodes,
   cli: cliErrorCodes,

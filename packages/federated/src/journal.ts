@@ -1,9 +1,9 @@
 /** What an aggregator must know to go on after it was killed: the model so far, and the round's set. */
 import { decode, type Encodable, encode } from "@vivarium/core";
+import { bytesOfFloats } from "@vivarium/tensors";
 import { FederatedError } from "./errors.ts";
 import type { SealedState } from "./memory.ts";
 import type { StrategyState } from "./strategies/index.ts";
-import { bytesOfFloats } from "./update.ts";
 
 /** Metrics of one evaluation, over all participants that answered. */
 export interface RoundMetrics {

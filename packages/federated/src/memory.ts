@@ -10,8 +10,8 @@ import {
   SealError,
   sealFileAt,
 } from "@vivarium/seal";
+import { bytesOfFloats } from "@vivarium/tensors";
 import { FederatedError } from "./errors.ts";
-import { bytesOfFloats } from "./update.ts";
 
 export interface Remembered {
   readonly run: string;

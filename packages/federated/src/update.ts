@@ -15,6 +15,7 @@ import {
   toHex,
   u32,
 } from "@vivarium/core";
+import { bytesOfFloats } from "@vivarium/tensors";
 import { FederatedError } from "./errors.ts";
 
 /** What an update says in clear to the attested aggregator; part of its digest. */
@@ -39,11 +40,6 @@ export const tagBytes = 16;
 export const keyBytes = 32;
 
 const nonceOf = (index: number): Uint8Array => concat(new Uint8Array(8), u32(index));
-
-/** Numbers as their bytes, little-endian. */
-export function bytesOfFloats(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
 
 /** Plaintext in order, in pieces. */
 export function* piecesOf(vectors: readonly Float32Array[]): Generator<Uint8Array> {

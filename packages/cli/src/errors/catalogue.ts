@@ -12,6 +12,7 @@ import { federated } from "./catalogue/federated.ts";
 import { psi } from "./catalogue/psi.ts";
 import { seal } from "./catalogue/seal.ts";
 import { tables } from "./catalogue/tables.ts";
+import { tensors } from "./catalogue/tensors.ts";
 import { workers } from "./catalogue/workers.ts";
 import type { Entry } from "./entry.ts";
 
@@ -24,6 +25,7 @@ export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>
   workers,
   curve25519,
   tables,
+  tensors,
   psi,
   federated,
   cli,

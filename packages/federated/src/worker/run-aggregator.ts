@@ -9,12 +9,12 @@ import {
   type TlsListener,
 } from "@vivarium/channel";
 import { endorseReceiptKey, receiptParty, signReceipt } from "@vivarium/seal";
+import { encodeLinear } from "@vivarium/tensors";
 import type { TrustDomain } from "@vivarium/workers";
 import { aggregate, type RoundReceiptBody, runIdOf, welcome } from "../aggregator.ts";
 import { FederatedError } from "../errors.ts";
 import { type Journal, memoryJournal, sealedJournal } from "../journal.ts";
 import { initialParameters } from "../learn/model.ts";
-import { encodeModel } from "../learn/safetensors.ts";
 import { type Member, Members } from "../members.ts";
 import { fileSpool, memorySpool } from "../spool.ts";
 import { endpointOf, stateOpener } from "./common.ts";
@@ -69,7 +69,9 @@ export async function runAggregator(
     );
     const { parameters, ...rest } = result;
     if (output !== undefined)
-      await writeFile(output, encodeModel(plan, parameters), { mode: 0o600 });
+      await writeFile(output, encodeLinear(plan.name, { ...plan.model, parameters }), {
+        mode: 0o600,
+      });
     return { role: "aggregator", ...rest, parameters: parameters.length, output: output ?? null };
   } finally {
     sessions.close();
