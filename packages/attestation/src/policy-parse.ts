@@ -165,8 +165,15 @@ function reason(error: {
   return `${error.message}${got}${description === undefined ? "" : ` (${description})`}`;
 }
 
+type Nature = readonly [Isolation, readonly [Binding, ...Binding[]]];
+
+/** The strongest binding stands first. */
+export function natureOf(type: EvidenceType): Nature {
+  return natures[type];
+}
+
 /** What separates a trust domain of each type from its host, and what its evidence can bind. */
-const natures: Readonly<Record<EvidenceType, readonly [Isolation, readonly Binding[]]>> = {
+const natures: Readonly<Record<EvidenceType, Nature>> = {
   sgx: ["tee", ["session", "key-only"]],
   tdx: ["tee", ["session", "key-only"]],
   snp: ["tee", ["session", "key-only"]],

@@ -1,6 +1,12 @@
 /** The JSON Schema of a policy document: what the parser checks and what editors are given. */
 import { type Static, type TSchema, type TUnsafe, Type } from "@sinclair/typebox";
-import { type Binding, evidenceTypes, type Isolation, tcbStatuses } from "./evidence.ts";
+import {
+  type Binding,
+  type EvidenceType,
+  evidenceTypes,
+  type Isolation,
+  tcbStatuses,
+} from "./evidence.ts";
 import type { Policy } from "./policy.ts";
 
 /** Bounds of a policy document. */
@@ -44,9 +50,42 @@ const relaxationName = "^[a-z][a-z0-9-]{0,31}\\.[a-z][a-z0-9-]{0,47}$";
 /** `Revoked` is missing on purpose: no policy can accept it. */
 const acceptableTcb = tcbStatuses.filter((status) => status !== "Revoked");
 
+/** What a policy's record and a reference's have in common: what evidence must show. */
+export const recordFields: {
+  readonly type: TUnsafe<EvidenceType>;
+  readonly root: TUnsafe<string>;
+  readonly measurements: TUnsafe<Readonly<Record<string, readonly string[]>>>;
+  readonly minimumSvn: TUnsafe<Readonly<Record<string, number>>>;
+  readonly allow: TUnsafe<readonly string[]>;
+} = {
+  type: oneOf(evidenceTypes, "Type of evidence."),
+  root: Type.Unsafe<string>(fingerprint),
+  measurements: Type.Unsafe(
+    Type.Record(
+      name("^[a-z][a-z0-9_]{0,63}$"),
+      Type.Array(measurement, { minItems: 1, maxItems: policyLimits.values, uniqueItems: true }),
+      { ...closed, minProperties: 1, maxProperties: policyLimits.measurements },
+    ),
+  ),
+  minimumSvn: Type.Unsafe(
+    Type.Record(
+      name("^[a-z][a-z0-9_]{0,63}$"),
+      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+      { ...closed, maxProperties: policyLimits.svns },
+    ),
+  ),
+  allow: Type.Unsafe(
+    Type.Array(Type.String({ pattern: relaxationName }), {
+      maxItems: policyLimits.relaxations,
+      uniqueItems: true,
+      description: "Relaxations of the strict default, each by its name. Absent: none.",
+    }),
+  ),
+};
+
 const record = Type.Object(
   {
-    type: oneOf(evidenceTypes, "Type of evidence."),
+    type: recordFields.type,
     isolation: oneOf<Isolation>(
       ["tee", "none", "simulated"],
       "What separates the worker from its host.",
@@ -55,28 +94,14 @@ const record = Type.Object(
       ["session", "key-only", "launch-secret"],
       "What the evidence is bound to.",
     ),
-    root: Type.Optional(fingerprint),
-    measurements: Type.Record(
-      name("^[a-z][a-z0-9_]{0,63}$"),
-      Type.Array(measurement, { minItems: 1, maxItems: policyLimits.values, uniqueItems: true }),
-      { ...closed, minProperties: 1, maxProperties: policyLimits.measurements },
-    ),
-    minimumSvn: Type.Record(
-      name("^[a-z][a-z0-9_]{0,63}$"),
-      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
-      { ...closed, maxProperties: policyLimits.svns },
-    ),
+    root: Type.Optional(recordFields.root),
+    measurements: recordFields.measurements,
+    minimumSvn: recordFields.minimumSvn,
     tcb: Type.Array(oneOf(acceptableTcb, "An acceptable TCB state."), {
       minItems: 1,
       uniqueItems: true,
     }),
-    allow: Type.Optional(
-      Type.Array(Type.String({ pattern: relaxationName }), {
-        maxItems: policyLimits.relaxations,
-        uniqueItems: true,
-        description: "Relaxations of the strict default, each by its name. Absent: none.",
-      }),
-    ),
+    allow: Type.Optional(recordFields.allow),
     require: Type.Optional(
       Type.Record(name("^[a-z][a-z0-9_]{0,63}$"), Type.Boolean(), {
         ...closed,

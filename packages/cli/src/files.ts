@@ -7,7 +7,10 @@ import { CliError } from "./errors/error.ts";
 
 /** Largest file of each kind that a command reads whole, in bytes. */
 export const fileLimits: Readonly<
-  Record<"config" | "party" | "evidence" | "eventLog" | "collateral" | "receipt", number>
+  Record<
+    "config" | "party" | "evidence" | "eventLog" | "collateral" | "receipt" | "boot" | "bootLog",
+    number
+  >
 > = {
   config: 1024 * 1024,
   party: 64 * 1024,
@@ -16,7 +19,12 @@ export const fileLimits: Readonly<
   eventLog: 256 * 1024,
   collateral: 4 * 1024 * 1024,
   receipt: 1024 * 1024,
+  // A kernel or an initrd.
+  boot: 1024 * 1024 * 1024,
+  bootLog: 2 * 1024 * 1024,
 };
+
+const firstBytes = 65_536;
 
 /** @param cwd absolute. */
 export function absolute(cwd: string, path: string): string {
@@ -36,9 +44,15 @@ export async function readBounded(
   let file: FileHandle | undefined;
   try {
     file = await open(path, "r");
-    const parts = new Uint8Array(maxBytes + 1);
+    // Grown as it fills: the limit of a large kind of file is no reason to take that much memory.
+    let parts = new Uint8Array(Math.min(maxBytes + 1, firstBytes));
     let length = 0;
     while (length <= maxBytes) {
+      if (length === parts.length) {
+        const grown = new Uint8Array(Math.min(maxBytes + 1, 2 * length));
+        grown.set(parts);
+        parts = grown;
+      }
       const { bytesRead } = await file.read(parts, length, parts.length - length, null);
       if (bytesRead === 0) return parts.slice(0, length);
       length += bytesRead;

@@ -11,6 +11,7 @@ import { registerIdentity } from "./commands/identity.ts";
 import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
 import { registerReceipt } from "./commands/receipt.ts";
+import { registerReference } from "./commands/reference.ts";
 import { registerState } from "./commands/state.ts";
 import type { ExitCode } from "./errors/entry.ts";
 import { CliError } from "./errors/error.ts";
@@ -57,6 +58,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerPolicy,
     registerEvidence,
     registerCollateral,
+    registerReference,
     registerPsi,
     registerFederated,
     registerReceipt,
