@@ -64,6 +64,10 @@ export const labels = {
   psiTag: "vivarium/1 psi tag",
   /** Key of PSI's protocol `attested`, from the exporter. */
   psiKeyed: "vivarium/1 psi keyed hashes",
+  /** Tag of an item in PSI's modes with payloads. */
+  psiOprfTag: "vivarium/1 psi oprf tag",
+  /** Key of an item's payload in PSI. */
+  psiOprfKey: "vivarium/1 psi oprf key",
   /** Tag of a saved PSI session, and names of its files. */
   psiResume: "vivarium/1 psi resume",
   /** Proof over a new channel of having a saved PSI session. */

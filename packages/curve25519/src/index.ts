@@ -9,6 +9,6 @@ export { nobleEngine } from "./noble-engine.ts";
 export { nodeEngine } from "./node-engine.ts";
 export { requireHonestPoints } from "./points.ts";
 export { gatherRecords, noRecord, RecordList, RecordTable } from "./records.ts";
-export { freshScalar, scalarFromBytes } from "./scalar.ts";
+export { freshScalar, invertibleScalar, scalarFromBytes } from "./scalar.ts";
 export type { SelectedEngine } from "./select.ts";
 export { selectEngine, surveyEngines } from "./select.ts";

@@ -10,7 +10,7 @@ import type { Policy } from "@vivarium/attestation";
 import { encode, labels, lengthPrefixed } from "@vivarium/core";
 import { gatherRecords, noRecord } from "@vivarium/curve25519";
 import { toBitmap } from "./bitmap.ts";
-import type { PsiProtocol, PsiRole } from "./config.ts";
+import type { PsiMode, PsiProtocol, PsiRole } from "./config.ts";
 import type { DistinctRecords } from "./dedup.ts";
 import { PsiError } from "./errors.ts";
 import { psiLimits } from "./limits.ts";
@@ -26,15 +26,24 @@ import { tagBytes } from "./truncate.ts";
  * @throws PsiError `not-allowed`.
  */
 export function requireTrust(
-  config: { readonly protocol?: PsiProtocol },
+  role: PsiRole,
+  config: { readonly protocol?: PsiProtocol; readonly mode: PsiMode },
   teeTrust: "accepted" | undefined,
 ): void {
-  if (config.protocol !== "attested" || teeTrust === "accepted") return;
+  if (!trustsTee(role, config) || teeTrust === "accepted") return;
   throw new PsiError(
     "not-allowed",
-    "Protocol attested trusts the peer's TEE with this side's items, which the policy does not allow: " +
-      'add "psi.attested" to allow, or use protocol ecdh.',
+    "This run trusts the peer's TEE with data of this side (protocol attested, or numbers in mode sum), " +
+      'which the policy does not allow: add "psi.attested" to allow, or choose another protocol or mode.',
   );
+}
+
+/** Whether what this side sends is kept from the peer's operator by the peer's TEE alone. */
+export function trustsTee(
+  role: PsiRole,
+  { protocol, mode }: { readonly protocol?: PsiProtocol; readonly mode: PsiMode },
+): boolean {
+  return protocol === "attested" || (mode === "sum" && role === "sender");
 }
 
 /** Name of the relaxation by which a policy trusts the peer's TEE with this side's items. */

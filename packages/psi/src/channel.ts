@@ -1,7 +1,8 @@
 /** The roles over an attested channel. */
 import { AttestationResult } from "@vivarium/attestation";
 import { type Channel, defineStream, handleStream, type StreamMethod } from "@vivarium/channel";
-import { protocolOf } from "./config.ts";
+import { trustsTee } from "./attested.ts";
+import type { PsiRole } from "./config.ts";
 import { PsiError } from "./errors.ts";
 import type { PsiOptions, PsiResult } from "./options.ts";
 import { runRole } from "./run.ts";
@@ -18,7 +19,7 @@ const psiStream: StreamMethod<null> = defineStream<null>("psi/2", { parseParams:
  * @example const { matches, rows } = await runReceiver(channel, { config, input: table.batches() });
  */
 export async function runReceiver(channel: PsiChannel, options: PsiOptions): Promise<PsiResult> {
-  requireAttested(channel, options);
+  requireAttested(channel, "receiver", options);
   const link: Link = {
     connect: (outgoing) => channel.stream(psiStream, outgoing, { params: null }),
     exportKey: (context, length) => channel.exportKey(context, length),
@@ -31,7 +32,7 @@ export async function runReceiver(channel: PsiChannel, options: PsiOptions): Pro
  * @throws PsiError
  */
 export async function runSender(channel: PsiChannel, options: PsiOptions): Promise<PsiResult> {
-  requireAttested(channel, options);
+  requireAttested(channel, "sender", options);
   let stop: () => void = () => undefined;
   const link: Link = {
     connect(outgoing) {
@@ -65,14 +66,14 @@ export async function runSender(channel: PsiChannel, options: PsiOptions): Promi
 }
 
 /** The semi-honest protocol leans on the peer running the published code: nobody else gets a run. */
-function requireAttested({ peer }: PsiChannel, { config }: PsiOptions): void {
+function requireAttested({ peer }: PsiChannel, role: PsiRole, { config }: PsiOptions): void {
   if (!AttestationResult.is(peer)) {
     throw new PsiError("invalid-argument", "The peer of this channel has not been attested.");
   }
-  if (protocolOf(config) === "attested" && peer.isolation === "none") {
+  if (trustsTee(role, config) && peer.isolation === "none") {
     throw new PsiError(
       "not-allowed",
-      `The peer's ${peer.tee} isolates nothing, so its operator could read the items: use protocol ecdh.`,
+      `The peer's ${peer.tee} isolates nothing, so its operator could read what this run trusts it with.`,
     );
   }
 }

@@ -22,14 +22,19 @@ export interface PsiKeys {
 
 export type PsiProtocol = "ecdh" | "attested";
 
+export type PsiMode = "intersection" | "cardinality" | "labels" | "sum";
+
 export interface PsiConfig {
   /**
    * What keeps the sets apart: `ecdh` (default), cryptography; `attested`, the TEE of the peer alone,
    * for many times the speed.
    */
   readonly protocol?: PsiProtocol;
-  /** What is learned: which items are common, or only how many. */
-  readonly mode: "intersection" | "cardinality";
+  /**
+   * What is learned: which items are common, or only how many; or of common items what the sender attached
+   * to them: its labels, or the sum of its numbers.
+   */
+  readonly mode: PsiMode;
   /** Who learns it. */
   readonly resultTo: "receiver" | "both";
   readonly keys: PsiKeys;
@@ -37,6 +42,17 @@ export interface PsiConfig {
   readonly maxItems: number;
   /** Distinct items either side must bring at least: a set of one item is a question about it. */
   readonly minItems: number;
+  /** Of mode `labels`: names of the columns, as both parties call them, and most bytes of a label. */
+  readonly labels?: { readonly columns: readonly string[]; readonly maxBytes: number };
+  /**
+   * Of mode `sum`: name of the column, decimals of its numbers (0 to 9), and the least number of common
+   * items with which there is a result.
+   */
+  readonly sum?: {
+    readonly column: string;
+    readonly decimals: number;
+    readonly minMatches: number;
+  };
 }
 
 /** Field paths and values, in a fixed order: the canonical form of a configuration. */
@@ -46,7 +62,7 @@ export type ConfigFields = readonly (readonly [path: string, value: string])[];
 export function configFields(config: PsiConfig): ConfigFields {
   const protocol = protocolOf(config);
   requireOneOf("protocol", protocol, ["ecdh", "attested"]);
-  requireOneOf("mode", config.mode, ["intersection", "cardinality"]);
+  requireOneOf("mode", config.mode, ["intersection", "cardinality", "labels", "sum"]);
   requireOneOf("resultTo", config.resultTo, ["receiver", "both"]);
   requireCount("maxItems", config.maxItems, 1, psiLimits.maxItems);
   requireCount("minItems", config.minItems, 0, config.maxItems);
@@ -69,7 +85,45 @@ export function configFields(config: PsiConfig): ConfigFields {
     fields.push([`${path}.name`, column.name]);
     fields.push([`${path}.normalise`, column.normalise.join(" → ") || "none"]);
   }
+  fields.push(...payloadFields(config));
   return fields;
+}
+
+/** Modes with payloads are the receiver's alone, and by the curve. */
+function payloadFields(config: PsiConfig): [string, string][] {
+  const { mode, labels, sum } = config;
+  if ((labels !== undefined) !== (mode === "labels") || (sum !== undefined) !== (mode === "sum")) {
+    throw new PsiError(
+      "invalid-argument",
+      "Mode labels needs labels, mode sum needs sum, others neither.",
+    );
+  }
+  if (labels === undefined && sum === undefined) return [];
+  requireOneOf("resultTo", config.resultTo, ["receiver"]);
+  requireOneOf("protocol", protocolOf(config), ["ecdh"]);
+  if (labels !== undefined) {
+    requireCount("labels.columns", labels.columns.length, 1, psiLimits.maxLabelColumns);
+    for (const name of labels.columns) requireName("labels.columns", name);
+    requireCount("labels.maxBytes", labels.maxBytes, 1, psiLimits.maxLabelBytes);
+    return [
+      ["labels.columns", JSON.stringify(labels.columns)],
+      ["labels.maxBytes", String(labels.maxBytes)],
+    ];
+  }
+  const { column, decimals, minMatches } = sum as NonNullable<PsiConfig["sum"]>;
+  requireName("sum.column", column);
+  requireCount("sum.decimals", decimals, 0, psiLimits.maxDecimals);
+  requireCount("sum.minMatches", minMatches, 1, psiLimits.maxItems);
+  return [
+    ["sum.column", column],
+    ["sum.decimals", String(decimals)],
+    ["sum.minMatches", String(minMatches)],
+  ];
+}
+
+/** True in the modes in which the sender attaches something to its items. */
+export function hasPayload({ mode }: Pick<PsiConfig, "mode">): boolean {
+  return mode === "labels" || mode === "sum";
 }
 
 export function protocolOf(config: PsiConfig): PsiProtocol {

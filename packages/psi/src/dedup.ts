@@ -40,11 +40,12 @@ export class DistinctRecords {
     return this.#table.records;
   }
 
-  /** @throws PsiError `size` as soon as there are more distinct records than agreed. */
-  add(records: Uint8Array, rows: Uint32Array): void {
+  /** @returns the index of each record. @throws PsiError `size` as soon as there are more distinct records than agreed. */
+  add(records: Uint8Array, rows: Uint32Array): Uint32Array<ArrayBuffer> {
     while (this.#keys + rows.length > this.#rows.length) this.#grow();
     this.#rows.set(rows, this.#keys);
-    this.#which.set(this.#table.add(records), this.#keys);
+    const indices = this.#table.add(records);
+    this.#which.set(indices, this.#keys);
     this.#keys += rows.length;
     if (this.#table.size > this.#maxItems) {
       throw new PsiError(
@@ -52,6 +53,7 @@ export class DistinctRecords {
         `The own set has more than the agreed ${this.#maxItems} distinct items (maxItems).`,
       );
     }
+    return indices;
   }
 
   /** Which distinct record each record of another list is, or `noRecord`. */
@@ -74,6 +76,13 @@ export class DistinctRecords {
       rows[n++] = this.#rows[i] as number;
     }
     return rows.slice(0, n).sort();
+  }
+
+  /** Which distinct record each of these rows (rising) is. */
+  indicesOf(rows: Uint32Array): Uint32Array<ArrayBuffer> {
+    const of = new Map<number, number>();
+    for (let i = 0; i < this.#keys; i++) of.set(this.#rows[i] as number, this.#which[i] as number);
+    return rows.map((row) => of.get(row) as number) as Uint32Array<ArrayBuffer>;
   }
 
   #grow(): void {

@@ -12,6 +12,8 @@ export const psiErrorCodes = [
   "checkpoint",
   /** A set is larger or smaller than the agreed rule allows. */
   "size",
+  /** Fewer common items than the agreed `sum.minMatches`: there is no result. */
+  "too-few-matches",
   /** The peer sent a low-order or non-canonical point: it does not run this protocol. */
   "invalid-point",
   /** The peer sent a point twice: it does not run this protocol. */

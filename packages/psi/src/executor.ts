@@ -16,6 +16,9 @@ export interface Executor {
     offsets: Uint32Array,
     width: number,
   ): Promise<Uint8Array>;
+  /** Payloads of `bytes` each under keys of 32 bytes, and back. */
+  seal(keys: Uint8Array, payloads: Uint8Array, bytes: number): Promise<Uint8Array>;
+  open(keys: Uint8Array, sealed: Uint8Array, bytes: number): Promise<Uint8Array>;
   /** Points under the scalar. */
   multiply(scalar: ScalarKey, points: Uint8Array): Promise<Uint8Array>;
   /** Points under the scalar, as tags of `width` bytes. */
@@ -72,6 +75,8 @@ function executorOf(
     parallelism,
     hash: (items, offsets, session) => run("psi.hash", { engine, items, offsets, session }),
     keyed: (key, items, offsets, width) => run("psi.keyed", { key, items, offsets, width }),
+    seal: (keys, payloads, bytes) => run("psi.seal", { keys, payloads, bytes }),
+    open: (keys, payloads, bytes) => run("psi.open", { keys, payloads, bytes }),
     multiply: (scalar, points) => run("psi.multiply", { engine, scalar, points }),
     evaluate: (scalar, points, session, width) =>
       run("psi.evaluate", { engine, scalar, points, session, width }),

@@ -12,6 +12,11 @@ export interface PsiBatch {
   readonly offsets: Uint32Array;
   /** Row number of key *i*. */
   readonly rows: Uint32Array;
+  /**
+   * Of a sender in modes `labels` and `sum`: what goes with key *i*, in the same form as the keys. A label is
+   * any bytes; a number is decimal text, or empty for none.
+   */
+  readonly payload?: { readonly bytes: Uint8Array; readonly offsets: Uint32Array };
 }
 
 /** Cuts batches to what one task takes. @throws PsiError `invalid-argument` for a malformed batch. */
@@ -31,7 +36,9 @@ export async function* cutBatches(input: AsyncIterable<PsiBatch>): AsyncGenerato
       }
       const offsets = batch.offsets.slice(start, end + 1);
       for (let i = 0; i < offsets.length; i++) offsets[i] = (offsets[i] as number) - from;
+      const payload = cutPayload(batch, start, end);
       yield {
+        ...(payload === undefined ? {} : { payload }),
         bytes: batch.bytes.slice(from, batch.offsets[end] as number),
         offsets,
         rows: batch.rows.slice(start, end),
@@ -41,13 +48,25 @@ export async function* cutBatches(input: AsyncIterable<PsiBatch>): AsyncGenerato
   }
 }
 
+function cutPayload({ payload }: PsiBatch, start: number, end: number): PsiBatch["payload"] {
+  if (payload === undefined) return undefined;
+  const from = payload.offsets[start] as number;
+  const offsets = payload.offsets.slice(start, end + 1).map((offset) => offset - from);
+  return { bytes: payload.bytes.slice(from, payload.offsets[end] as number), offsets };
+}
+
 function requireBatch(batch: PsiBatch): void {
-  const { bytes, offsets, rows } = batch;
-  let valid = offsets.length === rows.length + 1 && offsets[0] === 0;
-  for (let i = 0; i < rows.length && valid; i++) {
+  requireOffsets(batch, batch.rows.length);
+  if (batch.payload !== undefined) requireOffsets(batch.payload, batch.rows.length);
+}
+
+function requireOffsets(of: NonNullable<PsiBatch["payload"]>, n: number): void {
+  const { bytes, offsets } = of;
+  let valid = offsets.length === n + 1 && offsets[0] === 0;
+  for (let i = 0; i < n && valid; i++) {
     valid = (offsets[i] as number) <= (offsets[i + 1] as number);
   }
-  if (!valid || offsets[rows.length] !== bytes.length) {
+  if (!valid || offsets[n] !== bytes.length) {
     throw new PsiError("invalid-argument", "A batch of the input has inconsistent offsets.");
   }
 }
@@ -62,14 +81,18 @@ export class InputDigest {
   #count = 0;
 
   add(batch: PsiBatch): void {
-    const n = batch.rows.length;
+    this.#add(batch, batch.rows.length);
+    if (batch.payload !== undefined) this.#add(batch.payload, batch.rows.length);
+    this.#count += batch.rows.length;
+  }
+
+  #add({ bytes, offsets }: NonNullable<PsiBatch["payload"]>, n: number): void {
     const lengths = new DataView(new ArrayBuffer(4 * n));
     for (let i = 0; i < n; i++) {
-      lengths.setUint32(4 * i, (batch.offsets[i + 1] as number) - (batch.offsets[i] as number));
+      lengths.setUint32(4 * i, (offsets[i + 1] as number) - (offsets[i] as number));
     }
     this.#lengths.update(lengths);
-    this.#bytes.update(batch.bytes);
-    this.#count += n;
+    this.#bytes.update(bytes);
   }
 
   digest(): Uint8Array<ArrayBuffer> {

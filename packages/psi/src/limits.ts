@@ -18,6 +18,12 @@ export const psiLimits = {
   maxNameChars: 256,
   /** Frames that wait to be sent, and as many that wait to be read. */
   queuedFrames: 8,
+  /** Bytes of one label. */
+  maxLabelBytes: 4_096,
+  /** Columns of a label. */
+  maxLabelColumns: 16,
+  /** Decimals of a number to be summed. */
+  maxDecimals: 9,
   /** Default silence of the peer in milliseconds before the run ends with `timeout`. */
   idleTimeoutMs: 900_000,
   /** Milliseconds given to the last frames when a run ends. */

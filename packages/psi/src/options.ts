@@ -1,11 +1,12 @@
 /** Options of a run, and its result. */
 import { type Clock, type Random, systemClock, systemRandom } from "@vivarium/core";
 import type { PsiCheckpoint } from "./checkpoint.ts";
-import type { PsiConfig, PsiProtocol } from "./config.ts";
+import type { PsiConfig, PsiMode, PsiProtocol } from "./config.ts";
 import { PsiError } from "./errors.ts";
 import { type Executor, inlineExecutor } from "./executor.ts";
 import type { PsiBatch } from "./input.ts";
 import { psiLimits } from "./limits.ts";
+import type { PsiStatistics } from "./payload.ts";
 import type { PsiProgress } from "./progress.ts";
 
 export interface PsiOptions {
@@ -13,8 +14,8 @@ export interface PsiOptions {
   /** The own keys; read once. */
   readonly input: AsyncIterable<PsiBatch>;
   /**
-   * Needed by protocol `attested`: this side's policy says that the peer's TEE may be trusted with its
-   * items. No default.
+   * Needed by protocol `attested`, and by the sender in mode `sum`: this side's policy says that the peer's
+   * TEE may be trusted with its items, or with the numbers of common items. No default.
    */
   readonly teeTrust?: "accepted";
   /**
@@ -41,12 +42,16 @@ export interface PsiResult {
   readonly role: "receiver" | "sender";
   /** `attested`: the sets were kept apart by the parties' TEEs alone. */
   readonly protocol: PsiProtocol;
-  readonly mode: "intersection" | "cardinality";
+  readonly mode: PsiMode;
   readonly resultTo: "receiver" | "both";
   /** Items in common; absent where this side is not to know. */
   readonly matches: number | undefined;
   /** Rising row numbers of the own rows in common; only of intersections that this side is to know. */
   readonly rows: Uint32Array<ArrayBuffer> | undefined;
+  /** In mode `labels`: the label of each of `rows`, in the form of a batch's payload. */
+  readonly labels?: { readonly bytes: Uint8Array; readonly offsets: Uint32Array };
+  /** In mode `sum`, of the receiver. */
+  readonly statistics?: PsiStatistics;
   /** Keys read, duplicates included. */
   readonly keys: number;
   /** Distinct own items. */

@@ -11,6 +11,7 @@ import {
 import { commit, endorseReceiptKey, receiptParty, signReceipt } from "@vivarium/seal";
 import { protocol } from "./agree.ts";
 import type { PsiResult } from "./options.ts";
+import { decimalText } from "./payload.ts";
 
 export const receiptKind = "psi/run";
 
@@ -19,11 +20,18 @@ export function receiptBody(result: PsiResult): { readonly [key: string]: Encoda
   return {
     protocol,
     variant: result.protocol,
-    trusts: result.protocol === "attested" ? "the peer's TEE" : "cryptography",
+    // In mode sum: the sender trusts the receiver's with the numbers of common items.
+    trusts: trustOf(result),
     role: result.role,
     mode: result.mode,
     resultTo: result.resultTo,
     matches: result.matches ?? null,
+    ...(result.statistics === undefined
+      ? {}
+      : {
+          values: result.statistics.values,
+          sum: decimalText(result.statistics.sum, result.statistics.decimals),
+        }),
     keys: result.keys,
     items: result.items,
     peerItems: result.peerItems,
@@ -32,6 +40,11 @@ export function receiptBody(result: PsiResult): { readonly [key: string]: Encoda
     config: toHex(result.configDigest),
     transcript: toHex(result.transcript),
   };
+}
+
+function trustOf({ protocol, mode }: PsiResult): string {
+  if (protocol === "attested") return "the peer's TEE";
+  return mode === "sum" ? "the receiver's TEE" : "cryptography";
 }
 
 export interface PsiReceiptOptions {

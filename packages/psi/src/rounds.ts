@@ -15,6 +15,7 @@ import { cutBatches, InputDigest } from "./input.ts";
 import { psiLimits } from "./limits.ts";
 import { requireDistinctPoints } from "./match.ts";
 import type { ResolvedOptions } from "./options.ts";
+import type { PayloadStore } from "./payload.ts";
 import type { ProgressMeter } from "./progress.ts";
 import type { FrameType, Session } from "./session.ts";
 import { randomPermutation } from "./shuffle.ts";
@@ -46,6 +47,7 @@ export async function hashInput(
   run: RunBase,
   width: number,
   hash: (items: Uint8Array, offsets: Uint32Array) => Promise<Uint8Array>,
+  payloads?: PayloadStore,
 ): Promise<{ readonly own: DistinctRecords; readonly digest: Uint8Array<ArrayBuffer> }> {
   const { options, meter, session } = run;
   const { maxItems } = options.config;
@@ -57,12 +59,13 @@ export async function hashInput(
     options.executor.parallelism,
     async (batch) => {
       digest.add(batch);
-      return { records: await hash(batch.bytes, batch.offsets), rows: batch.rows };
+      return { records: await hash(batch.bytes, batch.offsets), batch };
     },
   );
-  await consume(session, hashed, ({ records, rows }) => {
-    own.add(records, rows);
-    meter.add("hash", rows.length, options.inputKeys);
+  await consume(session, hashed, ({ records, batch }) => {
+    const indices = own.add(records, batch.rows);
+    payloads?.add(indices, batch);
+    meter.add("hash", batch.rows.length, options.inputKeys);
   });
   return { own, digest: digest.digest() };
 }
@@ -95,7 +98,11 @@ export async function firstRound(run: Run, own: DistinctRecords, n: number): Pro
 }
 
 /** Masks the own distinct points in the given order and sends them as they are ready. */
-async function sendMasked(run: Run, points: Uint8Array, order: Uint32Array): Promise<void> {
+export async function sendMasked(
+  run: RunBase & { readonly scalar: ScalarKey },
+  points: Uint8Array,
+  order: Uint32Array,
+): Promise<void> {
   const { executor } = run.options;
   const n = order.length;
   run.meter.begin("mask", n);
@@ -109,24 +116,25 @@ async function sendMasked(run: Run, points: Uint8Array, order: Uint32Array): Pro
 }
 
 /** Takes all of the peer's points and refuses any that an honest peer could not have sent. */
-async function receivePoints(run: Run, n: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function receivePoints(run: RunBase, n: number): Promise<Uint8Array<ArrayBuffer>> {
   run.meter.begin("receive", n);
   const points = await receiveRecords(run, "points", n, pointBytes, (frame, first) => {
-    try {
-      requireHonestPoints(frame);
-    } catch (cause) {
-      throw invalidPoint(first, frame.length / pointBytes, cause);
-    }
+    requireHonest(frame, first);
     run.meter.add("receive", frame.length / pointBytes, n);
   });
   requireDistinctPoints(points, pointBytes, run.options.random);
   return points;
 }
 
-function invalidPoint(first: number, count: number, cause: unknown): PsiError {
-  const code = cause instanceof Curve25519Error ? cause.code : "malformed";
-  const where = `among points ${first} to ${first + count - 1}`;
-  return new PsiError("invalid-point", `The peer sent a ${code} point ${where}.`, { cause });
+/** @throws PsiError `invalid-point` for points that no honest peer sends. */
+export function requireHonest(points: Uint8Array, first: number): void {
+  try {
+    requireHonestPoints(points);
+  } catch (cause) {
+    const code = cause instanceof Curve25519Error ? cause.code : "malformed";
+    const where = `among points ${first} to ${first + points.length / pointBytes - 1}`;
+    throw new PsiError("invalid-point", `The peer sent a ${code} point ${where}.`, { cause });
+  }
 }
 
 /** Tags of the peer's points under the own scalar, handed on in order. */
@@ -228,7 +236,7 @@ export function* ranges(
 }
 
 /** Takes results until the session fails; a source that hangs then cannot hold the run up. */
-async function consume<T>(
+export async function consume<T>(
   session: Session,
   source: AsyncIterable<T>,
   take: (value: T) => Promise<void> | void,

@@ -1,17 +1,20 @@
 /** One run of the protocol, in either role, from Hello to the last agreement. */
+import { concat } from "@vivarium/core";
 import { freshScalar, pointBytes } from "@vivarium/curve25519";
 import { agreeOnConfig, agreeOnEnd, agreeOnSizes } from "./agree.ts";
 import { keyedTagBytes, receiveKeyed, requireTrust, sendKeyed, sessionKey } from "./attested.ts";
 import type { SavedSession } from "./checkpoint.ts";
-import { configDigest, type PsiRole, protocolOf } from "./config.ts";
+import { configDigest, hasPayload, type PsiRole, protocolOf } from "./config.ts";
 import type { DistinctRecords } from "./dedup.ts";
 import { PsiError, toPsiError } from "./errors.ts";
+import { type Payloads, receivePayloads, sendPayloads } from "./oprf.ts";
 import {
   type PsiOptions,
   type PsiResult,
   type ResolvedOptions,
   resolveOptions,
 } from "./options.ts";
+import { PayloadStore } from "./payload.ts";
 import { ProgressMeter } from "./progress.ts";
 import { type Outcome, receive } from "./receiver.ts";
 import { requireSameInput, requireSameRun } from "./resume.ts";
@@ -26,7 +29,7 @@ import { type Link, Session } from "./session.ts";
  */
 export async function runRole(role: PsiRole, link: Link, options: PsiOptions): Promise<PsiResult> {
   const resolved = resolveOptions(options);
-  requireTrust(resolved.config, resolved.teeTrust);
+  requireTrust(role, resolved.config, resolved.teeTrust);
   // Checked before the peer hears of us: a mistake of our own is not its failure.
   const digest = configDigest(resolved.config);
   const { signal } = resolved;
@@ -59,7 +62,8 @@ async function play(
   const meter = new ProgressMeter(options.clock, options.onProgress);
   meter.begin("waiting");
   // Before the peer hears of us: a slip must not cost the checkpoint.
-  const ecdh = protocolOf(options.config) === "ecdh";
+  const { config } = options;
+  const ecdh = protocolOf(config) === "ecdh" && !hasPayload(config);
   const saved = ecdh ? await options.checkpoint?.load() : undefined;
   if (saved !== undefined) requireSameRun(saved, role, digest);
   const { id, resumed } = await agreeOnConfig(session, link, role, options, saved);
@@ -68,19 +72,27 @@ async function play(
   const run = { session, options, meter, id };
   const played = await (ecdh
     ? playEcdh(role, run, digest, resumed)
-    : playAttested(role, link, run));
+    : hasPayload(config)
+      ? playPayloads(role, run)
+      : playAttested(role, link, run));
   const { own, digest: inputDigest, outcome, peerItems } = played;
   const counts = { own: own.size, peer: peerItems };
   const transcript = await agreeOnEnd(session, role, id, counts, [
     ...(resumed === undefined ? [] : [resumed.roundOne]),
   ]);
+  const rows =
+    outcome.marked === undefined ? undefined : own.rowsOf(outcome.marked, options.duplicates);
   return {
+    ...(played.statistics === undefined ? {} : { statistics: played.statistics }),
+    ...(played.labels === undefined || rows === undefined
+      ? {}
+      : { labels: labelsOf(own.indicesOf(rows), played.labels) }),
     role,
     protocol: protocolOf(options.config),
     mode: options.config.mode,
     resultTo: options.config.resultTo,
     matches: outcome.matches,
-    rows: outcome.marked === undefined ? undefined : own.rowsOf(outcome.marked, options.duplicates),
+    rows,
     keys: own.keys,
     items: own.size,
     peerItems,
@@ -95,7 +107,18 @@ async function play(
   };
 }
 
-interface Played {
+/** Labels of rows, one after the other. */
+function labelsOf(
+  indices: Uint32Array,
+  labels: ReadonlyMap<number, Uint8Array>,
+): { readonly bytes: Uint8Array; readonly offsets: Uint32Array } {
+  const parts = Array.from(indices, (index) => labels.get(index) as Uint8Array);
+  const offsets = new Uint32Array(parts.length + 1);
+  for (const [i, part] of parts.entries()) offsets[i + 1] = (offsets[i] as number) + part.length;
+  return { bytes: concat(...parts), offsets };
+}
+
+interface Played extends Payloads {
   readonly own: DistinctRecords;
   readonly digest: Uint8Array<ArrayBuffer>;
   readonly outcome: Outcome;
@@ -122,6 +145,29 @@ async function playEcdh(
   const run = { ...base, scalar, save, ...(resumed === undefined ? {} : { resumed }) };
   const outcome = await (role === "receiver" ? receive : send)(run, own, peerItems);
   return { own, digest, outcome, peerItems };
+}
+
+async function playPayloads(role: PsiRole, base: RunBase): Promise<Played> {
+  const { session, options, id } = base;
+  const store =
+    role === "sender" ? new PayloadStore(options.config, options.inputKeys ?? 1024) : undefined;
+  const { own, digest } = await hashInput(
+    base,
+    pointBytes,
+    (items, offsets) => options.executor.hash(items, offsets, id),
+    store,
+  );
+  const peerItems = await agreeOnSizes(session, own.size, options);
+  if (store === undefined) {
+    const { labels, statistics, ...outcome } = await receivePayloads(base, own, peerItems);
+    return {
+      ...{ own, digest, outcome, peerItems },
+      ...(labels === undefined ? {} : { labels }),
+      ...(statistics === undefined ? {} : { statistics }),
+    };
+  }
+  const run = { ...base, scalar: freshScalar(options.random) };
+  return { own, digest, outcome: await sendPayloads(run, own, store, peerItems), peerItems };
 }
 
 async function playAttested(role: PsiRole, link: Link, run: RunBase): Promise<Played> {

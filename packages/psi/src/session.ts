@@ -18,6 +18,8 @@ export const frameTypes = {
   done: 7,
   abort: 8,
   resume: 9,
+  evaluated: 10,
+  payloads: 11,
 } as const;
 export type FrameType = keyof typeof frameTypes;
 

@@ -10,6 +10,7 @@ import {
   selectEngine,
 } from "@vivarium/curve25519";
 import { hashItems, maskPoints } from "./masking.ts";
+import { openPayloads, sealPayloads } from "./sealing.ts";
 import { tagsOf } from "./truncate.ts";
 
 export interface HashTask {
@@ -25,6 +26,13 @@ export interface KeyedTask {
   readonly offsets: Uint32Array;
   /** Bytes of a keyed hash. */
   readonly width: number;
+}
+
+export interface PayloadTask {
+  readonly keys: Uint8Array;
+  readonly payloads: Uint8Array;
+  /** Bytes of a payload before it is sealed. */
+  readonly bytes: number;
 }
 
 export interface MultiplyTask {
@@ -58,6 +66,11 @@ export const psiTasks = {
   /** Items to keyed hashes. */
   "psi.keyed": (task: KeyedTask): Uint8Array<ArrayBuffer> =>
     keyedDigests(task.key, task.items, task.offsets, task.width),
+  /** Payloads under the keys of their items, and back. */
+  "psi.seal": (task: PayloadTask): Uint8Array<ArrayBuffer> =>
+    sealPayloads(task.keys, task.payloads, task.bytes),
+  "psi.open": (task: PayloadTask): Uint8Array<ArrayBuffer> =>
+    openPayloads(task.keys, task.payloads, task.bytes),
   /** Points under a scalar: the first round. */
   "psi.multiply": (task: MultiplyTask): Uint8Array<ArrayBuffer> =>
     maskPoints(engineOf(task.engine), task.scalar, task.points),

@@ -189,8 +189,7 @@ describe("what is on the wire", () => {
         toHex(bytes.subarray(i * width, (i + 1) * width)),
       );
     return {
-      parallelism: 1,
-      keyed: inner.keyed,
+      ...inner,
       async hash(...task) {
         const out = await inner.hash(...task);
         log.hash.push(...split(out, 32));

@@ -206,6 +206,50 @@ test("protocol attested needs the policy's word, and says what it trusts", async
   }
 }, 60_000);
 
+test("labels of the sender come to the receiver's rows, and sums to nobody's", async () => {
+  await writeFile(
+    join(directory, "s2.csv"),
+    'address,vendor,amount\nd@x.org,D,1\na@x.org,"A, ""Inc""",2.50\nc@x.org,,-0.25\nc@x.org,second,1\n',
+  );
+  const input = {
+    path: join(directory, "s2.csv"),
+    keys: [{ column: "address", as: "mail", normalise: ["trim", "lower"] }],
+  };
+  const labels = { columns: ["vendor", "amount"], maxBytes: 60 };
+  const agreed = { mode: "labels", resultTo: "receiver", labels } as const;
+  const [r, s] = await run(agreed, { ...agreed, input });
+  if (r.status === "rejected") throw r.reason;
+  if (s.status === "rejected") throw s.reason;
+  expect(r.value).toMatchObject({ mode: "labels", matches: 2, rowsWritten: 3 });
+  expect(s.value).toMatchObject({ matches: null, rowsWritten: null });
+  expect(await readFile(join(directory, "receiver.out.csv"), "utf8")).toBe(
+    'row_number,mail,n,vendor,amount\n0,A@x.org ,1,"A, ""Inc""",2.50\n3,a@x.org,4,"A, ""Inc""",2.50\n4,c@x.org,5,,-0.25\n',
+  );
+  await Promise.all((await outputs()).map((name) => rm(join(directory, name))));
+
+  allow = ["psi.attested"];
+  try {
+    const sum = { column: "amount", decimals: 2, minMatches: 2 };
+    const summed = { mode: "sum", resultTo: "receiver", sum } as const;
+    const [total, sender] = await run(summed, { ...summed, input });
+    if (total.status === "rejected") throw total.reason;
+    expect(total.value).toMatchObject({
+      matches: 2,
+      rowsWritten: null,
+      statistics: { column: "amount", values: 3, sum: "3.25" },
+    });
+    expect(total.value.statistics?.mean).toBeCloseTo(3.25 / 3);
+    const deviation = Math.sqrt((2.5 ** 2 + 0.25 ** 2 + 1) / 3 - (3.25 / 3) ** 2);
+    expect(total.value.statistics?.standardDeviation).toBeCloseTo(deviation);
+    expect(sender).toMatchObject({ value: { statistics: null, matches: null } });
+    const receipt = await verifyReceipt(total.value.receipt, { crypto, identities: "any" });
+    expect(receipt.body).toMatchObject({ mode: "sum", sum: "3.25", trusts: "the receiver's TEE" });
+    expect(await outputs()).toEqual([]);
+  } finally {
+    allow = undefined;
+  }
+}, 60_000);
+
 test("a peer with another measurement is turned away, by name of the rule", async () => {
   const [r, s, worker] = await run({ timeoutMs: 3_000 }, {}, "11".repeat(32));
   expect(r.status).toBe("rejected");

@@ -23,6 +23,12 @@ export interface Database {
    * @returns the rows it wrote.
    */
   copy(sql: string, bits: Uint8Array): Promise<number>;
+  /** Makes a table of texts, row by row. Columns: `place` and the rest VARCHAR `a0`, `a1`, … */
+  append(
+    table: string,
+    columns: number,
+    rows: Iterable<readonly [place: number, ...values: (string | null)[]]>,
+  ): Promise<void>;
   /** Turns what DuckDB throws into a TablesError, or into `aborted` if the signal has fired. */
   failure(thrown: unknown): Error;
   close(): void;
@@ -109,6 +115,24 @@ function databaseOf(
       try {
         await connection.run("SET VARIABLE matched = $1", [new DuckDBBitValue(bits)]);
         return (await connection.run(sql)).rowsChanged;
+      } catch (thrown) {
+        throw failure(thrown);
+      }
+    },
+    async append(table, columns, rows) {
+      try {
+        const texts = Array.from({ length: columns }, (_, i) => `a${i} VARCHAR`);
+        await connection.run(`CREATE TABLE ${table} (${["place BIGINT", ...texts].join(", ")})`);
+        const appender = await connection.createAppender(table);
+        for (const [place, ...values] of rows) {
+          appender.appendBigInt(BigInt(place));
+          for (const value of values) {
+            if (value === null) appender.appendNull();
+            else appender.appendVarchar(value);
+          }
+          appender.endRow();
+        }
+        appender.closeSync();
       } catch (thrown) {
         throw failure(thrown);
       }

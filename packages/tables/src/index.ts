@@ -1,9 +1,9 @@
 /** Tables in and out through a locked-down DuckDB: keys of rows, and rows of matched keys. */
 export type { TablesErrorCode } from "./errors.ts";
 export { TablesError, tablesErrorClass, tablesErrorCodes } from "./errors.ts";
-export type { WriteJoinedOptions, WrittenTable } from "./join.ts";
+export type { AddedColumns, WriteJoinedOptions, WrittenTable } from "./join.ts";
 export { writeJoined } from "./join.ts";
-export type { KeyBatch, KeyColumn, TableCounts } from "./keys.ts";
+export type { KeyBatch, KeyColumn, PayloadColumns, TableCounts } from "./keys.ts";
 export { describeKeys, encodeKey, maxKeyColumns } from "./keys.ts";
 export type { TableLimits } from "./limits.ts";
 export { defaultTableLimits } from "./limits.ts";

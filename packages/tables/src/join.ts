@@ -28,6 +28,16 @@ export interface WriteJoinedOptions {
    * `row_number`, or `row_number_2`, … if the table has that column.
    */
   readonly rowNumberColumn?: string;
+  /** Columns behind the table's own. */
+  readonly added?: AddedColumns;
+}
+
+/** Columns that are not in the table. */
+export interface AddedColumns {
+  /** Their names; one that the table has gets a suffix. */
+  readonly names: readonly string[];
+  /** Values for row `rows[index]`, one for each name. */
+  values(index: number): readonly (string | null)[];
 }
 
 export interface WrittenTable {
@@ -50,11 +60,18 @@ export async function writeJoined(options: WriteJoinedOptions): Promise<WrittenT
   try {
     await refuseInput(options, source);
     const bits = bitmap(options.rows, source);
-    const columns = outputColumns(source, format, options.rowNumberColumn);
+    const { added } = options;
+    const columns = outputColumns(source, format, options.rowNumberColumn, added?.names ?? []);
+    if (added !== undefined) {
+      await source.database.append("added", added.names.length, addedRows(options.rows, added));
+    }
     // Created here and not by DuckDB, for the mode and so that no link is followed.
     await (await open(temporary, "wx", 0o600)).close();
     created = true;
-    const written = await source.database.copy(copySql(source, format, columns, temporary), bits);
+    const written = await source.database.copy(
+      copySql(source, format, columns, temporary, added?.names.length),
+      bits,
+    );
     // A text header is a row of the COPY.
     const expected = options.rows.length + (isText(format) ? 1 : 0);
     if (written !== expected) {
@@ -146,8 +163,15 @@ function outputColumns(
   source: Source,
   format: TableFormat,
   requested: string | undefined,
+  added: readonly string[],
 ): readonly string[] {
   const own = source.columns.map((column) => column.name);
+  const all = new Set(own.map((name) => name.toLowerCase()));
+  for (const name of added) {
+    const free = freeName(name, all);
+    all.add(free.toLowerCase());
+    own.push(free);
+  }
   const taken = new Set(own.map((name) => name.toLowerCase()));
   if (requested !== undefined && (requested === "" || taken.has(requested.toLowerCase()))) {
     throw new TablesError(
@@ -167,6 +191,13 @@ function outputColumns(
   return [rowNumber, ...distinct];
 }
 
+function* addedRows(
+  rows: WriteJoinedOptions["rows"],
+  added: AddedColumns,
+): Generator<readonly [number, ...(string | null)[]]> {
+  for (const [i, row] of rows.entries()) yield [row, ...added.values(i)];
+}
+
 function freeName(name: string, taken: ReadonlySet<string>): string {
   let free = name;
   for (let i = 2; taken.has(free.toLowerCase()); i++) free = `${name}_${i}`;
@@ -178,21 +209,26 @@ function copySql(
   format: TableFormat,
   columns: readonly string[],
   path: string,
+  added = 0,
 ): string {
   const typed = format === "jsonl" || (format === "parquet" && source.format === "parquet");
   const cells = source.columns.map((column) => (typed ? column.value : column.text));
   const taken = new Set(source.columns.map((column) => column.name.toLowerCase()));
   const place = identifier(freeName("row_place", taken));
   const row = isText(format) ? `CAST(${place} AS VARCHAR)` : place;
-  const selected = [row, ...cells].map((cell, i) =>
+  const more = Array.from({ length: added }, (_, i) => `added.a${i}`);
+  const selected = [row, ...cells, ...more].map((cell, i) =>
     isText(format) ? cell : `${cell} AS ${identifier(columns[i] as string)}`,
   );
   const matched =
     `SELECT ${selected.join(", ")} FROM (SELECT *, row_number() OVER () - 1 AS ${place} ` +
-    `FROM ${source.relation}) WHERE get_bit(getvariable('matched'), CAST(${place} AS INTEGER)) = 1`;
+    `FROM ${source.relation})${added === 0 ? "" : ` JOIN added ON added.place = ${place}`} ` +
+    `WHERE get_bit(getvariable('matched'), CAST(${place} AS INTEGER)) = 1` +
+    // A hash join keeps no order.
+    (added === 0 ? "" : ` ORDER BY ${place}`);
   // The header as a row: DuckDB would rename columns that differ by case only.
   const header = `SELECT ${columns.map(literal).join(", ")}`;
-  const query = isText(format) ? `${header} UNION ALL ${matched}` : matched;
+  const query = isText(format) ? `${header} UNION ALL (${matched})` : matched;
   return `COPY (${query}) TO ${literal(path)} (${outputOptions(format)}, USE_TMP_FILE false)`;
 }
 

@@ -33,6 +33,18 @@ export interface KeyBatch {
   readonly offsets: Uint32Array<ArrayBuffer>;
   /** 0-based row number of key *i* in the table; the header is not a row. */
   readonly rows: Uint32Array<ArrayBuffer>;
+  /** What goes with key *i*, in the same form, if it was asked for. */
+  readonly payload?: {
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly offsets: Uint32Array<ArrayBuffer>;
+  };
+}
+
+/** Columns whose values go with each key. */
+export interface PayloadColumns {
+  readonly columns: readonly string[];
+  /** `json`: an array of the values, null for NULL. `text`: of one column, empty for NULL. */
+  readonly form: "json" | "text";
 }
 
 /** What was counted so far; `rows = keys + missing + invalid`. */
@@ -88,9 +100,15 @@ export class KeyEncoder {
   #count = 0;
   #offsets: Uint32Array<ArrayBuffer>;
   #rows: Uint32Array<ArrayBuffer>;
+  readonly #payload: PayloadBuffer | undefined;
 
-  constructor(keys: readonly KeyColumn[], limits: Pick<TableLimits, "maxKeyBytes" | "batchRows">) {
+  constructor(
+    keys: readonly KeyColumn[],
+    limits: Pick<TableLimits, "maxKeyBytes" | "batchRows">,
+    payload?: PayloadColumns,
+  ) {
     requireKeys(keys);
+    if (payload !== undefined) this.#payload = new PayloadBuffer(payload, limits.batchRows);
     this.#normalise = keys.map((key) => compileNormalisers(key.normalise ?? []));
     this.#maxKeyBytes = limits.maxKeyBytes;
     this.#capacity = limits.batchRows;
@@ -104,11 +122,11 @@ export class KeyEncoder {
   }
 
   get bytes(): number {
-    return this.#used;
+    return this.#used + (this.#payload?.used ?? 0);
   }
 
   /**
-   * @param read gives the text of key column *i*, or null.
+   * @param read gives the text of key column *i*, or null; behind them, of payload column *i*.
    * @throws TablesError `limit-exceeded` naming the row.
    */
   add(row: number, read: (column: number) => string | null): "key" | "missing" | "invalid" {
@@ -134,6 +152,7 @@ export class KeyEncoder {
     if (invalid) return "invalid";
     if (at - start > this.#maxKeyBytes) throw this.#tooLong(row);
     this.#buffer.writeUInt32BE(this.#normalise.length, start);
+    this.#payload?.add((i) => read(this.#normalise.length + i));
     this.#rows[this.#count] = row;
     this.#used = at;
     this.#offsets[++this.#count] = at;
@@ -146,6 +165,7 @@ export class KeyEncoder {
       bytes: new Uint8Array(this.#buffer.subarray(0, this.#used)),
       offsets: this.#offsets.slice(0, this.#count + 1),
       rows: this.#rows.slice(0, this.#count),
+      ...(this.#payload === undefined ? {} : { payload: this.#payload.take() }),
     };
     this.#used = 0;
     this.#count = 0;
@@ -164,6 +184,47 @@ export class KeyEncoder {
       "limit-exceeded",
       `The key of row ${row} is over the limit of ${this.#maxKeyBytes} bytes (maxKeyBytes).`,
     );
+  }
+}
+
+/** Payloads of a batch. */
+class PayloadBuffer {
+  readonly #columns: PayloadColumns;
+  readonly #offsets: Uint32Array<ArrayBuffer>;
+  #buffer: Buffer<ArrayBuffer> = Buffer.alloc(4096);
+  #count = 0;
+  used = 0;
+
+  constructor(columns: PayloadColumns, batchRows: number) {
+    if (columns.columns.length < 1 || (columns.form === "text" && columns.columns.length !== 1)) {
+      throw new TablesError("invalid-argument", "A payload has one column, or several as json.");
+    }
+    this.#columns = columns;
+    this.#offsets = new Uint32Array(batchRows + 1);
+  }
+
+  add(read: (column: number) => string | null): void {
+    const { columns, form } = this.#columns;
+    const text =
+      form === "text" ? (read(0) ?? "") : JSON.stringify(columns.map((_, column) => read(column)));
+    const needed = this.used + 3 * text.length;
+    if (needed > this.#buffer.length) {
+      const larger = Buffer.alloc(Math.max(needed, 2 * this.#buffer.length));
+      this.#buffer.copy(larger, 0, 0, this.used);
+      this.#buffer = larger;
+    }
+    this.used += this.#buffer.write(text, this.used, "utf8");
+    this.#offsets[++this.#count] = this.used;
+  }
+
+  take(): NonNullable<KeyBatch["payload"]> {
+    const batch = {
+      bytes: new Uint8Array(this.#buffer.subarray(0, this.used)),
+      offsets: this.#offsets.slice(0, this.#count + 1),
+    };
+    this.used = 0;
+    this.#count = 0;
+    return batch;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type KeyBatch,
   type KeyColumn,
   KeyEncoder,
+  type PayloadColumns,
   type TableCounts,
 } from "./keys.ts";
 import {
@@ -21,6 +22,8 @@ import {
 export interface OpenTableOptions extends TableInput {
   /** The columns of the key, in the order both parties agreed on. */
   readonly keys: readonly KeyColumn[];
+  /** Columns whose values go with each key. Default: none. */
+  readonly payload?: PayloadColumns;
 }
 
 /** An open table. Close it: it holds a database. */
@@ -52,7 +55,8 @@ export async function openTable(options: OpenTableOptions): Promise<Table> {
   const source = await openSource(options);
   try {
     const columns = options.keys.map((key) => keyColumn(source, key.column));
-    return tableOf(source, columns, options.keys, description);
+    for (const name of options.payload?.columns ?? []) columns.push(keyColumn(source, name));
+    return tableOf(source, columns, options, description);
   } catch (thrown) {
     source.database.close();
     throw thrown;
@@ -62,7 +66,7 @@ export async function openTable(options: OpenTableOptions): Promise<Table> {
 function tableOf(
   source: Source,
   columns: readonly SourceColumn[],
-  keys: readonly KeyColumn[],
+  options: OpenTableOptions,
   description: Encodable,
 ): Table {
   let counts: TableCounts = { rows: 0, keys: 0, missing: 0, invalid: 0 };
@@ -79,7 +83,7 @@ function tableOf(
     busy = true;
     counts = { rows: 0, keys: 0, missing: 0, invalid: 0 };
     try {
-      for await (const step of readKeys(source, columns, keys)) {
+      for await (const step of readKeys(source, columns, options)) {
         counts = step.counts;
         if (step.batch !== undefined) yield step.batch;
       }
@@ -118,10 +122,10 @@ interface Step {
 async function* readKeys(
   source: Source,
   columns: readonly SourceColumn[],
-  keys: readonly KeyColumn[],
+  { keys, payload }: OpenTableOptions,
 ): AsyncGenerator<Step> {
   const { limits } = source;
-  const encoder = new KeyEncoder(keys, limits);
+  const encoder = new KeyEncoder(keys, limits, payload);
   const wanted = columns.map((column, i) => `${column.text} AS k${i}`).join(", ");
   const result = await source.database.stream(`SELECT ${wanted} FROM ${source.relation}`);
   let row = 0;
@@ -161,7 +165,7 @@ function keyColumn(source: Source, name: string): SourceColumn {
   if (!textTypes.test(column.type)) {
     throw new TablesError(
       "invalid-argument",
-      `Column ${quoted(name)} of ${source.name} is ${column.type.slice(0, 40)}, which has no canonical text: a key column must be text, a whole or decimal number, a date or time without zone, a boolean or a UUID.`,
+      `Column ${quoted(name)} of ${source.name} is ${column.type.slice(0, 40)}, which has no canonical text: such a column must be text, a whole or decimal number, a date or time without zone, a boolean or a UUID.`,
     );
   }
   return column;

@@ -26,6 +26,52 @@ describe("writeJoined", () => {
     expect(listing(path)).toEqual(["out.csv"]);
   });
 
+  it.each(["csv", "jsonl", "parquet"] as const)(
+    "adds columns behind the table's own: %s",
+    async (format) => {
+      const n = 3_000;
+      const text = Array.from({ length: n }, (_, i) => `${i},n${i}`).join("\n");
+      const path = fresh(`out.${format}`);
+      const wanted = Uint32Array.from({ length: n / 2 }, (_, i) => 2 * i);
+      const written = await writeJoined({
+        input: { path: file("t.csv", `id,Name\n${text}\n`) },
+        rows: wanted,
+        path,
+        added: {
+          names: ["name", "vendor"],
+          values: (i) => [`label "${2 * i}", é`, i % 2 === 0 ? null : ""],
+        },
+      });
+      expect(written.columns).toEqual(["row_number", "id", "Name", "name_2", "vendor"]);
+      // Rows stay in order, each with its own values; NULL and empty stay apart.
+      const cells = await openTable({
+        path,
+        keys: [{ column: "id" }],
+        payload: { columns: ["row_number", "id", "Name", "name_2", "vendor"], form: "json" },
+      });
+      const lines: string[] = [];
+      for await (const { payload } of cells.batches()) {
+        if (payload === undefined) throw new Error("There is no payload.");
+        for (let i = 0; i + 1 < payload.offsets.length; i++) {
+          const bytes = payload.bytes.subarray(payload.offsets[i], payload.offsets[i + 1]);
+          lines.push(new TextDecoder().decode(bytes));
+        }
+      }
+      await cells.close();
+      expect(lines).toEqual(
+        Array.from(wanted, (row, i) =>
+          JSON.stringify([
+            String(row),
+            String(row),
+            `n${row}`,
+            `label "${row}", é`,
+            i % 2 === 0 ? null : "",
+          ]),
+        ),
+      );
+    },
+  );
+
   it("keeps the types of Parquet and the values of JSON", async () => {
     const jsonl = file("t.jsonl", '{"id":"007","n":5,"o":{"x":[1,null]}}\n{"id":"008"}\n');
     const [parquet, again, text] = [fresh("o.parquet"), fresh("o.jsonl"), fresh("o.tsv")];

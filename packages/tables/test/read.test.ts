@@ -16,6 +16,33 @@ async function parquetFile(select: string): Promise<string> {
   return path;
 }
 
+describe("payload columns", () => {
+  const path = file("p.csv", "a,b,c\nx,1,\n,2,lost\ny,,z\n");
+  const read = async (payload: NonNullable<Parameters<typeof openTable>[0]["payload"]>) => {
+    await using table = await openTable({ path, keys: a, payload, limits: { batchRows: 1 } });
+    const values: string[] = [];
+    for await (const batch of table.batches()) {
+      expect(batch.payload?.offsets).toHaveLength(batch.rows.length + 1);
+      values.push(new TextDecoder().decode(batch.payload?.bytes));
+    }
+    return values;
+  };
+  it("go with the keys, and not with rows that have none", async () => {
+    expect(await read({ columns: ["b", "c"], form: "json" })).toEqual(['["1",null]', '[null,"z"]']);
+    expect(await read({ columns: ["b"], form: "text" })).toEqual(["1", ""]);
+  });
+  it("must exist, and be one as text", async () => {
+    await expect(read({ columns: ["d"], form: "text" })).rejects.toMatchObject({
+      code: "missing-column",
+    });
+    for (const columns of [[], ["b", "c"]]) {
+      await expect(read({ columns, form: "text" })).rejects.toMatchObject({
+        code: "invalid-argument",
+      });
+    }
+  });
+});
+
 describe("CSV", () => {
   it("reads text as it stands: no types, no trimming, quotes and line ends inside", async () => {
     const path = file(

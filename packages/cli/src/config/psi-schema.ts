@@ -17,7 +17,9 @@ export interface PsiDocument {
   input: PsiInput;
   output?: PsiOutput;
   protocol?: "ecdh" | "attested";
-  mode: "intersection" | "cardinality";
+  mode: "intersection" | "cardinality" | "labels" | "sum";
+  labels?: { columns: string[]; maxBytes: number };
+  sum?: { column: string; decimals: number; minMatches: number };
   resultTo: "receiver" | "both";
   minItems?: number;
   maxItems?: number;
@@ -163,7 +165,47 @@ const document = strict(
         "What keeps the sets apart: cryptography (default), or the peer's TEE alone, for many times the speed.",
       ),
     ),
-    mode: choice(["intersection", "cardinality"], "The common items, or only their number."),
+    mode: choice(
+      ["intersection", "cardinality", "labels", "sum"],
+      "The common items; only their number; the common items with columns of the sender; or the sum of a column of the sender over them.",
+    ),
+    labels: Type.Optional(
+      strict(
+        {
+          columns: Type.Array(text("Column of the sender's table."), {
+            minItems: 1,
+            maxItems: 16,
+            uniqueItems: true,
+            description: "Columns that the receiver gets for the items in common.",
+          }),
+          maxBytes: Type.Integer({
+            minimum: 1,
+            maximum: 4096,
+            description:
+              "Most bytes of a label: its values as a JSON array. All labels are padded to it.",
+          }),
+        },
+        { description: "With mode labels; must match the peer's." },
+      ),
+    ),
+    sum: Type.Optional(
+      strict(
+        {
+          column: text("Column of the sender's table, of decimal numbers."),
+          decimals: Type.Integer({
+            minimum: 0,
+            maximum: 9,
+            description: "Most digits behind the decimal point.",
+          }),
+          minMatches: Type.Integer({
+            minimum: 1,
+            maximum: 100_000_000,
+            description: "Least number of common items with which there is a result.",
+          }),
+        },
+        { description: "With mode sum; must match the peer's." },
+      ),
+    ),
     resultTo: choice(["receiver", "both"], "Who learns the result."),
     minItems: Type.Optional(
       items("Distinct items each side must bring at least; must match the peer's. Default 0.", 0),

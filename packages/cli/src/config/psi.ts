@@ -23,7 +23,9 @@ export interface PsiConfig {
   readonly input: PsiDocument["input"];
   readonly output: PsiDocument["output"] | undefined;
   readonly protocol: "ecdh" | "attested";
-  readonly mode: "intersection" | "cardinality";
+  readonly mode: PsiDocument["mode"];
+  readonly labels: PsiDocument["labels"];
+  readonly sum: PsiDocument["sum"];
   readonly resultTo: "receiver" | "both";
   /** Undefined: no agreement beyond the protocol's own limits. */
   readonly minItems: number | undefined;
@@ -75,6 +77,8 @@ export function psiConfig(source: YamlSource, directory: string): PsiConfig {
         : { ...document.output, path: path(document.output.path) },
     protocol: document.protocol ?? "ecdh",
     mode: document.mode,
+    labels: document.labels,
+    sum: document.sum,
     resultTo: document.resultTo,
     minItems: document.minItems,
     maxItems: document.maxItems,
@@ -103,7 +107,7 @@ function crossCheck(document: PsiDocument, path: (written: string) => string): r
     problem(["connect"], "cannot be given together with listen");
   }
   const learns = document.role === "receiver" || document.resultTo === "both";
-  const writes = learns && document.mode === "intersection";
+  const writes = learns && (document.mode === "intersection" || document.mode === "labels");
   if (writes && document.output === undefined) {
     problem(["output"], "is required: this party learns the intersection");
   }
@@ -111,9 +115,25 @@ function crossCheck(document: PsiDocument, path: (written: string) => string): r
     problem(
       ["output"],
       learns
-        ? "must be absent: in mode cardinality there are no rows to write"
+        ? `must be absent: in mode ${document.mode} there are no rows to write`
         : "must be absent: the result goes to the receiver only",
     );
+  }
+  for (const mode of ["labels", "sum"] as const) {
+    const given = document[mode] !== undefined;
+    if (document.mode === mode && !given) problem([mode], `is required in mode ${mode}`);
+    if (document.mode !== mode && given) problem([mode], `has a meaning in mode ${mode} only`);
+  }
+  if (document.mode === "labels" || document.mode === "sum") {
+    if (document.resultTo !== "receiver") {
+      problem(["resultTo"], `must be receiver in mode ${document.mode}`);
+    }
+    if (document.protocol === "attested") {
+      problem(["protocol"], `must be ecdh in mode ${document.mode}`);
+    }
+    if (document.checkpoint !== undefined) {
+      problem(["checkpoint"], `has no meaning in mode ${document.mode}: such a run begins anew`);
+    }
   }
   if (document.checkpoint !== undefined) {
     const { directory, key } = document.checkpoint;

@@ -5,6 +5,7 @@ import type { Json } from "../command.ts";
 import type { PsiConfig } from "../config/psi.ts";
 import { duration } from "../progress.ts";
 
+const figure = (value: number): string => value.toPrecision(6).replace(/\.?0+$/, "");
 const number = (value: number): string => value.toLocaleString("en-US");
 
 export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): readonly string[] {
@@ -15,6 +16,17 @@ export function summaryLines(result: PsiWorkerSummary, config: PsiConfig): reado
       : `${number(result.matches)} items in common.`,
     `Own table: ${number(result.rows)} rows, ${number(result.items)} distinct items; peer: ${number(result.peerItems)} items.`,
   ];
+  if (result.statistics !== null) {
+    const { column, sum, values, mean, standardDeviation } = result.statistics;
+    lines.push(
+      `Sum of ${column} over ${number(values)} values of them: ${sum} (mean ${figure(mean)}, standard deviation ${figure(standardDeviation)}).`,
+    );
+  }
+  if (result.mode === "sum") {
+    lines.push(
+      "Mode sum: single numbers are kept from the receiver by its TEE, not by cryptography.",
+    );
+  }
   if (result.resumed) lines.push("The run went on from its checkpoint, which is removed now.");
   if (result.protocol === "attested") {
     lines.push(
@@ -40,6 +52,7 @@ export function summaryJson(result: PsiWorkerSummary, config: PsiConfig): Json {
   const { receipt, inputSalt: _salt, peer, timings, ...figures } = result;
   return {
     ...figures,
+    statistics: result.statistics === null ? null : { ...result.statistics },
     peer: { ...peer, findings: peer.findings.length },
     timings: { ...timings },
     output: config.output?.path ?? null,

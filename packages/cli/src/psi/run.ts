@@ -151,6 +151,8 @@ function partyConfig(config: PsiConfig): PsiPartyConfig {
     ...(config.output === undefined ? {} : { output: config.output }),
     protocol: config.protocol,
     mode: config.mode,
+    ...(config.labels === undefined ? {} : { labels: config.labels }),
+    ...(config.sum === undefined ? {} : { sum: config.sum }),
     resultTo: config.resultTo,
     ...(config.checkpoint === undefined ? {} : { checkpoint: config.checkpoint.directory }),
     ...(config.minItems === undefined ? {} : { minItems: config.minItems }),

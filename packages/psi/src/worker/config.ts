@@ -1,7 +1,7 @@
 /** Configuration of the PSI trust domain: what the launcher hands to it. */
 import type { Encodable } from "@vivarium/core";
 import type { Curve25519Engine } from "@vivarium/curve25519";
-import type { PsiProtocol } from "../config.ts";
+import type { PsiConfig, PsiMode, PsiProtocol } from "../config.ts";
 import { PsiError } from "../errors.ts";
 
 export interface HostPort {
@@ -33,8 +33,12 @@ export interface PsiWorkerConfig {
   readonly output?: Pick<WorkerTable, "path" | "format">;
   /** Default `ecdh`. `attested` needs "psi.attested" in `allow` of every record of the peer's role. */
   readonly protocol?: PsiProtocol;
-  readonly mode: "intersection" | "cardinality";
+  readonly mode: PsiMode;
   readonly resultTo: "receiver" | "both";
+  /** Of mode `labels`: columns of the sender's table, added to the receiver's output. */
+  readonly labels?: NonNullable<PsiConfig["labels"]>;
+  /** Of mode `sum`: a column of the sender's table. */
+  readonly sum?: NonNullable<PsiConfig["sum"]>;
   readonly maxItems: number;
   readonly minItems: number;
   /**
@@ -87,6 +91,18 @@ export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
   }
   if (config["checkpoint"] !== undefined && typeof config["checkpoint"] !== "string") {
     throw invalid("checkpoint must be a directory");
+  }
+  if (config["labels"] !== undefined) {
+    const { columns, maxBytes } = recordOf("labels", config["labels"]);
+    const texts = Array.isArray(columns) && columns.every((name) => typeof name === "string");
+    if (!texts || typeof maxBytes !== "number") throw invalid("labels needs columns and maxBytes");
+  }
+  if (config["sum"] !== undefined) {
+    const { column, decimals, minMatches } = recordOf("sum", config["sum"]);
+    const numbers = typeof decimals === "number" && typeof minMatches === "number";
+    if (typeof column !== "string" || !numbers) {
+      throw invalid("sum needs column, decimals and minMatches");
+    }
   }
   for (const name of ["maxItems", "minItems", "timeoutMs"]) {
     if (!Number.isSafeInteger(config[name])) throw invalid(`${name} must be a whole number`);

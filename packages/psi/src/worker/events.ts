@@ -1,7 +1,7 @@
 /** What the trust domain tells its launcher while it runs. Plain data, no item, no key. */
 import type { AttestationResult, Finding } from "@vivarium/attestation";
 import type { Encodable } from "@vivarium/core";
-import type { PsiProtocol } from "../config.ts";
+import type { PsiMode, PsiProtocol } from "../config.ts";
 import type { PsiProgress } from "../progress.ts";
 import type { PsiWorkerConfig } from "./config.ts";
 
@@ -52,10 +52,19 @@ export interface PsiWorkerSummary {
   readonly role: "receiver" | "sender";
   /** `attested`: the sets were kept apart by the parties' TEEs alone. */
   readonly protocol: PsiProtocol;
-  readonly mode: "intersection" | "cardinality";
+  readonly mode: PsiMode;
   readonly resultTo: "receiver" | "both";
   /** Null where this side is not to know. */
   readonly matches: number | null;
+  /** In mode `sum`, of the receiver: exact, in decimal text. */
+  readonly statistics: {
+    readonly column: string;
+    readonly values: number;
+    readonly sum: string;
+    readonly mean: number;
+    /** Of the values as a population. */
+    readonly standardDeviation: number;
+  } | null;
   /** Rows of the own table: all, those with a key, without, and with a malformed one. */
   readonly rows: number;
   readonly keys: number;

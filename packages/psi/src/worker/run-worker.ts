@@ -10,7 +10,7 @@ import { everyVerifier } from "@vivarium/attestation/verifiers";
 import { type Channel, createEndpoint, createSessionRegistry } from "@vivarium/channel";
 import { selectEngine } from "@vivarium/curve25519";
 import { Secret, secretKeyWrapper } from "@vivarium/seal";
-import { type KeyColumn, openTable, type Table, writeJoined } from "@vivarium/tables";
+import { type KeyColumn, openTable, type Table } from "@vivarium/tables";
 import { createReleaseGate, type TrustDomain } from "@vivarium/workers";
 import { requireTrust, teeTrustOf } from "../attested.ts";
 import { type PsiChannel, runReceiver, runSender } from "../channel.ts";
@@ -18,7 +18,6 @@ import { type PsiCheckpoint, sealedCheckpoint } from "../checkpoint.ts";
 import type { PsiKeys } from "../config.ts";
 import { PsiError } from "../errors.ts";
 import { poolExecutor, type TaskPool } from "../executor.ts";
-import type { PsiResult } from "../options.ts";
 import { createPsiReceipt } from "../receipt.ts";
 import { type PsiWorkerConfig, readWorkerConfig } from "./config.ts";
 import {
@@ -29,6 +28,7 @@ import {
   progressEvent,
 } from "./events.ts";
 import { meetPeer } from "./meet.ts";
+import { payloadColumns, statisticsOf, writeResult } from "./output.ts";
 
 /** @throws PsiError, TablesError, ChannelError: whatever ended the run, then nothing was written. */
 export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> {
@@ -37,18 +37,22 @@ export async function runWorker(domain: TrustDomain): Promise<PsiWorkerSummary> 
   checkPolicy(domain.policy, everyVerifier());
   const role = roleOf(domain.role);
   const learns = role === "receiver" || config.resultTo === "both";
-  if (config.mode === "intersection" && learns && config.output === undefined) {
+  if (
+    (config.mode === "intersection" || config.mode === "labels") &&
+    learns &&
+    config.output === undefined
+  ) {
     throw new PsiError(
       "invalid-argument",
       "This side learns the intersection: it needs an output.",
     );
   }
   // Before the peer hears of us, and before the table is read.
-  requireTrust(config, teeTrust(domain, role));
+  requireTrust(role, config, teeTrust(domain, role));
   const emit = (event: PsiWorkerEvent): void => domain.emit(asEncodable(event));
   const checkpoint = await checkpointOf(domain, config);
   // A table that cannot be read must not cost the peer a handshake.
-  await using table = await open(config, domain.signal);
+  await using table = await open(config, role, domain.signal);
   const sessions = createSessionRegistry({ clock: domain.clock });
   try {
     for (;;) {
@@ -119,6 +123,8 @@ async function overChannel(
     config: {
       ...(config.protocol === undefined ? {} : { protocol: config.protocol }),
       mode: config.mode,
+      ...(config.labels === undefined ? {} : { labels: config.labels }),
+      ...(config.sum === undefined ? {} : { sum: config.sum }),
       resultTo: config.resultTo,
       keys: table.description as unknown as PsiKeys,
       maxItems: config.maxItems,
@@ -159,6 +165,7 @@ async function overChannel(
       timings,
     },
     matches: result.matches ?? null,
+    statistics: statisticsOf(config, result),
     rows: table.counts.rows,
     missing: table.counts.missing,
     invalid: table.counts.invalid,
@@ -207,21 +214,20 @@ function releasedPool(channel: Channel, { clock, pool }: TrustDomain): TaskPool 
   };
 }
 
-function open(config: PsiWorkerConfig, signal: AbortSignal): Promise<Table> {
+function open(
+  config: PsiWorkerConfig,
+  role: "receiver" | "sender",
+  signal: AbortSignal,
+): Promise<Table> {
   // Names of normalisers are checked by tables, which knows them.
   const keys = config.input.keys as readonly KeyColumn[];
-  return openTable({ ...config.input, keys, signal });
-}
-
-async function writeResult(
-  config: PsiWorkerConfig,
-  { rows }: PsiResult,
-  signal: AbortSignal,
-): Promise<number | null> {
-  if (rows === undefined || config.output === undefined) return null;
-  const { keys: _keys, ...input } = config.input;
-  const written = await writeJoined({ input: { ...input, signal }, rows, ...config.output });
-  return written.rows;
+  const payload = role === "sender" ? payloadColumns(config) : undefined;
+  return openTable({
+    ...config.input,
+    keys,
+    signal,
+    ...(payload === undefined ? {} : { payload }),
+  });
 }
 
 function endpointOf(

@@ -46,6 +46,18 @@ export const psi: Entries<PsiErrorCode> = {
       action: "请恢复该次运行的配置、输入和密钥，或删除检查点后重新开始。",
     },
   },
+  "too-few-matches": {
+    exit: 3,
+    en: {
+      meaning:
+        "Fewer items are common than sum.minMatches: a sum over so few would say too much of each.",
+      action: "There is no result. Agree on another minimum with the peer, if both want to.",
+    },
+    zh: {
+      meaning: "共同元素少于 sum.minMatches；对这么少的元素求和会泄露过多信息。",
+      action: "没有结果。如双方愿意，可约定其他下限。",
+    },
+  },
   size: {
     exit: 2,
     en: {
