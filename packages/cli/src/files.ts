@@ -8,7 +8,15 @@ import { CliError } from "./errors/error.ts";
 /** Largest file of each kind that a command reads whole, in bytes. */
 export const fileLimits: Readonly<
   Record<
-    "config" | "party" | "evidence" | "eventLog" | "collateral" | "receipt" | "boot" | "bootLog",
+    | "config"
+    | "party"
+    | "evidence"
+    | "eventLog"
+    | "collateral"
+    | "receipt"
+    | "boot"
+    | "bootLog"
+    | "proof",
     number
   >
 > = {
@@ -22,6 +30,7 @@ export const fileLimits: Readonly<
   // A kernel or an initrd.
   boot: 1024 * 1024 * 1024,
   bootLog: 2 * 1024 * 1024,
+  proof: 256 * 1024,
 };
 
 const firstBytes = 65_536;

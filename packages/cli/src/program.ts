@@ -1,6 +1,7 @@
 /** The command line: parses arguments, runs one command, turns errors into one line. */
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
+import { registerAudit } from "./commands/audit.ts";
 import { registerCollateral } from "./commands/collateral.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
@@ -63,6 +64,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerFederated,
     registerReceipt,
     registerFile,
+    registerAudit,
     registerState,
     registerDoctor,
     registerErrors,

@@ -21,6 +21,8 @@ const entries = [
   "collateral",
   "programs",
   "run",
+  "audit",
+  "audit.key",
 ] as const;
 
 /** Most files that `state show` lists. */
@@ -51,6 +53,10 @@ export interface State {
   readonly collateral: string;
   /** Directory of the helper that asks devices, compiled on this machine. */
   readonly programs: string;
+  /** Directory of the audit log. */
+  readonly audit: string;
+  /** Key that signs the audit log's checkpoints. */
+  readonly auditKey: string;
   /** Directory of measured copies of running bundles. */
   readonly run: string;
   /** Names of the identities there are, sorted. */
@@ -90,6 +96,8 @@ export async function openState(
     checkpoints: join(path, "checkpoints"),
     collateral: join(path, "collateral"),
     programs: join(path, "programs"),
+    audit: join(path, "audit"),
+    auditKey: join(path, "audit.key"),
     run: join(path, "run"),
     identityNames: () => identityNames(identities),
     files: () => list(path),

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { attestationErrorCodes } from "@vivarium/attestation";
+import { brokerErrorCodes } from "@vivarium/broker";
 import { channelErrorCodes } from "@vivarium/channel";
 import { CoreError, coreErrorCodes } from "@vivarium/core";
 import { curve25519ErrorCodes } from "@vivarium/curve25519";
@@ -29,6 +30,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   tensors: tensorsErrorCodes,
   psi: psiErrorCodes,
   federated: federatedErrorCodes,
+  broker: brokerErrorCodes,
   cli: cliErrorCodes,
 };
 

@@ -4,6 +4,7 @@
  * their types only, so that starting the program loads none of them.
  */
 import { attestation } from "./catalogue/attestation.ts";
+import { broker } from "./catalogue/broker.ts";
 import { channel } from "./catalogue/channel.ts";
 import { cli } from "./catalogue/cli.ts";
 import { core } from "./catalogue/core.ts";
@@ -28,6 +29,7 @@ export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>
   tensors,
   psi,
   federated,
+  broker,
   cli,
 };
 
