@@ -24,8 +24,10 @@ export const psiLimits = {
   maxLabelColumns: 16,
   /** Decimals of a number to be summed. */
   maxDecimals: 9,
-  /** Default silence of the peer in milliseconds before the run ends with `timeout`. */
-  idleTimeoutMs: 900_000,
+  /** Default silence of the peer, heartbeats included, before the run ends with `timeout`. */
+  idleTimeoutMs: 300_000,
+  /** Milliseconds between heartbeats of a side that has nothing to send. */
+  heartbeatMs: 15_000,
   /** Milliseconds given to the last frames when a run ends. */
   lingerMs: 5_000,
 } as const;

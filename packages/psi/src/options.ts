@@ -32,7 +32,7 @@ export interface PsiOptions {
   /** Cancels the run on both sides. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: PsiProgress) => void;
-  /** Longest silence of the peer in milliseconds. Default 900,000: it may have a large table to read. */
+  /** Longest silence of the peer in milliseconds, heartbeats included. Default 300,000. */
   readonly idleTimeoutMs?: number;
   readonly random?: Random;
   readonly clock?: Clock;

@@ -11,6 +11,11 @@ export class Outbox implements AsyncIterable<Uint8Array> {
     this.#capacity = capacity;
   }
 
+  /** Whether nothing waits. */
+  get idle(): boolean {
+    return this.#frames.length === 0;
+  }
+
   /** Resolves when there is room for another frame. Frames after the end are dropped. */
   async push(frame: Uint8Array): Promise<void> {
     if (this.#ended || this.#discarding) return;

@@ -20,6 +20,15 @@ export interface PsiProgress {
   readonly rate: number;
   /** Milliseconds still to go in this phase, by the rate so far. */
   readonly etaMs: number | undefined;
+  /** Bytes of the protocol in each direction so far. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+/** Where the bytes are counted. */
+export interface Traffic {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
 }
 
 /** Milliseconds between two events of one phase. */
@@ -27,11 +36,17 @@ const intervalMs = 100;
 
 export class ProgressMeter {
   readonly #clock: Clock;
+  readonly #traffic: Traffic;
   readonly #listener: ((progress: PsiProgress) => void) | undefined;
   readonly #phases = new Map<PsiPhase, { start: number; last: number; done: number }>();
 
-  constructor(clock: Clock, listener: ((progress: PsiProgress) => void) | undefined) {
+  constructor(
+    clock: Clock,
+    traffic: Traffic,
+    listener: ((progress: PsiProgress) => void) | undefined,
+  ) {
     this.#clock = clock;
+    this.#traffic = traffic;
     this.#listener = listener;
   }
 
@@ -66,6 +81,7 @@ export class ProgressMeter {
     const rate = seconds > 0 ? state.done / seconds : 0;
     const etaMs =
       total === undefined || rate === 0 ? undefined : (1000 * (total - state.done)) / rate;
-    this.#listener({ phase, done: state.done, total, rate, etaMs });
+    const { bytesSent, bytesReceived } = this.#traffic;
+    this.#listener({ phase, done: state.done, total, rate, etaMs, bytesSent, bytesReceived });
   }
 }

@@ -59,7 +59,7 @@ async function play(
   options: ResolvedOptions,
   digest: Uint8Array<ArrayBuffer>,
 ): Promise<PsiResult> {
-  const meter = new ProgressMeter(options.clock, options.onProgress);
+  const meter = new ProgressMeter(options.clock, session, options.onProgress);
   meter.begin("waiting");
   // Before the peer hears of us: a slip must not cost the checkpoint.
   const { config } = options;

@@ -20,6 +20,7 @@ export const frameTypes = {
   resume: 9,
   evaluated: 10,
   payloads: 11,
+  alive: 12,
 } as const;
 export type FrameType = keyof typeof frameTypes;
 
@@ -45,12 +46,16 @@ export class Session {
   #helloRead: () => void = () => undefined;
   #reject: (error: PsiError) => void = () => undefined;
   #failure: PsiError | undefined;
+  /** Monotonic milliseconds of the last frame of the peer, heartbeats included. */
+  #heard: number;
+  #stopBeating: () => void = () => undefined;
   bytesSent = 0;
   bytesReceived = 0;
 
   constructor(link: Link, clock: Clock, idleTimeoutMs: number) {
     this.#clock = clock;
     this.#idleTimeoutMs = idleTimeoutMs;
+    this.#heard = clock.monotonic();
     this.#failed = new Promise<never>((_, reject) => {
       this.#reject = reject;
     });
@@ -60,6 +65,20 @@ export class Session {
     });
     this.#frames = this.#inbox[Symbol.asyncIterator]();
     this.#pump = this.#read(link.connect(this.#outbox));
+    this.#beat();
+  }
+
+  /** While this side reads a large table, or computes, the peer hears that it lives. */
+  #beat(): void {
+    const interval = Math.min(psiLimits.heartbeatMs, this.#idleTimeoutMs / 3);
+    this.#stopBeating = this.#clock.after(interval, () => {
+      if (this.#failure !== undefined) return;
+      // Frames that wait say as much.
+      if (this.#outbox.idle) {
+        this.#outbox.push(Uint8Array.of(frameTypes.alive)).catch(() => undefined);
+      }
+      this.#beat();
+    });
   }
 
   /** Ends every pending and future operation with the first error given. */
@@ -91,8 +110,17 @@ export class Session {
   async receive(type: FrameType, maxBytes: number): Promise<Uint8Array> {
     this.#throwIfFailed();
     let cancel: () => void = () => undefined;
+    const begin = this.#clock.monotonic();
     const idle = new Promise<never>((_, reject) => {
-      cancel = this.#clock.after(this.#idleTimeoutMs, () => reject(this.#timeout()));
+      const wait = (ms: number): void => {
+        cancel = this.#clock.after(ms, () => {
+          const left =
+            this.#idleTimeoutMs - (this.#clock.monotonic() - Math.max(this.#heard, begin));
+          if (left <= 0) reject(this.#timeout());
+          else wait(left);
+        });
+      };
+      wait(this.#idleTimeoutMs);
     });
     try {
       const next = await this.guard(Promise.race([this.#frames.next(), idle]));
@@ -131,6 +159,7 @@ export class Session {
 
   /** Ends well: nothing is to follow. Waits a bounded time until the peer has our last frame. */
   async finish(): Promise<void> {
+    this.#stopBeating();
     this.#outbox.end();
     await this.#linger();
   }
@@ -138,6 +167,7 @@ export class Session {
   /** Ends badly: tells the peer the code, and no more than that. */
   async abort(error: PsiError): Promise<void> {
     this.fail(error);
+    this.#stopBeating();
     this.#outbox.clear();
     const code = new TextEncoder().encode(error.code);
     const frame = Uint8Array.of(frameTypes.abort, ...code);
@@ -168,6 +198,8 @@ export class Session {
     let hello = false;
     try {
       for await (const frame of incoming) {
+        this.#heard = this.#clock.monotonic();
+        if (frame.length === 1 && frame[0] === frameTypes.alive) continue;
         this.bytesReceived += frame.length;
         if (frame[0] !== frameTypes.abort) {
           await this.#inbox.push(frame);

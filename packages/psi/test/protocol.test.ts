@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Executor, PsiConfig, PsiProgress } from "../src/index.ts";
 import { inlineExecutor } from "../src/index.ts";
-import { config, linkPair, resultOf, runBoth } from "./support.ts";
+import { config, input, linkPair, resultOf, runBoth } from "./support.ts";
 
 const protocols = ["ecdh", "attested"] as const;
 const modes = ["intersection", "cardinality"] as const;
@@ -92,6 +92,22 @@ test("the reference engine gives the same result", async () => {
     { items: range(6, 20), executor: inlineExecutor("node") },
   );
   expect([...(resultOf(r).rows ?? [])]).toEqual([6, 7, 8, 9, 10, 11]);
+});
+
+test("a side that is busy for longer than the other waits is heard all the same", async () => {
+  const slow = async function* () {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    yield* input(["a", "b"]);
+  };
+  const pair = linkPair();
+  const [r, s] = await runBoth(
+    pair,
+    { items: ["b", "c"], idleTimeoutMs: 240 },
+    { items: [], input: slow(), idleTimeoutMs: 240 },
+  );
+  expect(resultOf(r)).toMatchObject({ matches: 1 });
+  expect(resultOf(r).bytesReceived).toBe(resultOf(s).bytesSent);
+  expect(pair.frames.filter(({ frame }) => frame[0] === 12).length).toBeGreaterThan(1);
 });
 
 test("duplicates: first keeps one row of each item", async () => {

@@ -226,6 +226,21 @@ test("labels of the sender come to the receiver's rows, and sums to nobody's", a
     'row_number,mail,n,vendor,amount\n0,A@x.org ,1,"A, ""Inc""",2.50\n3,a@x.org,4,"A, ""Inc""",2.50\n4,c@x.org,5,,-0.25\n',
   );
   await Promise.all((await outputs()).map((name) => rm(join(directory, name))));
+  // Every row, those of the receiver that match with the sender's columns: a left join.
+  const everything = { output: { path: join(directory, "all.out.csv"), rows: "all" } } as const;
+  const [left] = await run({ ...agreed, ...everything }, { ...agreed, input });
+  expect(left).toMatchObject({ value: { matches: 2, rowsWritten: 5 } });
+  expect(await readFile(join(directory, "all.out.csv"), "utf8")).toBe(
+    'row_number,mail,n,matched,vendor,amount\n0,A@x.org ,1,1,"A, ""Inc""",2.50\n1,b@x.org,2,0,,\n2,,3,0,,\n3,a@x.org,4,1,"A, ""Inc""",2.50\n4,c@x.org,5,1,,-0.25\n',
+  );
+  const rest = { output: { path: join(directory, "rest.out.csv"), rows: "unmatched" } } as const;
+  const plain = { mode: "intersection", resultTo: "receiver" } as const;
+  const [anti] = await run({ ...plain, ...rest }, { ...plain, input });
+  expect(anti).toMatchObject({ value: { matches: 2, rowsWritten: 2 } });
+  expect(await readFile(join(directory, "rest.out.csv"), "utf8")).toBe(
+    "row_number,mail,n\n1,b@x.org,2\n2,,3\n",
+  );
+  await Promise.all((await outputs()).map((name) => rm(join(directory, name))));
 
   allow = ["psi.attested"];
   try {

@@ -47,6 +47,7 @@ export interface PsiKey {
 export interface PsiOutput {
   path: string;
   format: "csv" | "parquet";
+  rows?: "matched" | "unmatched" | "all";
 }
 
 const choice = <const T extends string>(values: readonly T[], description: string): TUnsafe<T> =>
@@ -119,6 +120,12 @@ const input = strict({
 const output = strict({
   path: text("Table to write; relative to this file. Must not exist."),
   format: choice(["csv", "parquet"], "Format of the output."),
+  rows: Type.Optional(
+    choice(
+      ["matched", "unmatched", "all"],
+      "Rows whose item is common (default); all others; or every row, with a column matched of 1 or 0.",
+    ),
+  ),
 });
 
 const address = (description: string) =>

@@ -30,7 +30,13 @@ export interface PsiWorkerConfig {
   readonly connect?: HostPort;
   readonly input: WorkerTable & { readonly keys: readonly WorkerKeyColumn[] };
   /** Needed where this side learns an intersection. */
-  readonly output?: Pick<WorkerTable, "path" | "format">;
+  readonly output?: Pick<WorkerTable, "path" | "format"> & {
+    /**
+     * `matched` (default): rows whose item is common. `unmatched`: all others, those without a key included.
+     * `all`: every row, with a column `matched` of 1 or 0.
+     */
+    readonly rows?: "matched" | "unmatched" | "all";
+  };
   /** Default `ecdh`. `attested` needs "psi.attested" in `allow` of every record of the peer's role. */
   readonly protocol?: PsiProtocol;
   readonly mode: PsiMode;
@@ -76,11 +82,12 @@ export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
       throw invalid("each of input.keys needs a column");
     }
   }
-  if (
-    config["output"] !== undefined &&
-    typeof recordOf("output", config["output"])["path"] !== "string"
-  ) {
-    throw invalid("output needs a path");
+  if (config["output"] !== undefined) {
+    const { path, rows = "matched" } = recordOf("output", config["output"]);
+    if (typeof path !== "string") throw invalid("output needs a path");
+    if (rows !== "matched" && rows !== "unmatched" && rows !== "all") {
+      throw invalid("output.rows must be matched, unmatched or all");
+    }
   }
   const { collateral } = config;
   if (

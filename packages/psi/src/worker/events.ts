@@ -26,6 +26,8 @@ export type PsiWorkerEvent =
       readonly total: number | null;
       readonly rate: number;
       readonly etaMs: number | null;
+      readonly bytesSent: number;
+      readonly bytesReceived: number;
     };
 
 export interface FindingRecord {
@@ -103,9 +105,9 @@ export function findingRecords(findings: readonly Finding[]): readonly FindingRe
 }
 
 export function progressEvent(progress: PsiProgress): PsiWorkerEvent {
-  const { phase, done, rate } = progress;
+  const { phase, done, rate, bytesSent, bytesReceived } = progress;
   return {
-    ...{ type: "progress", phase, done, rate },
+    ...{ type: "progress", phase, done, rate, bytesSent, bytesReceived },
     total: progress.total ?? null,
     etaMs: progress.etaMs ?? null,
   };

@@ -14,32 +14,75 @@ export function payloadColumns({ mode, labels, sum }: PsiWorkerConfig): PayloadC
   return undefined;
 }
 
-/** @returns the rows written, or null where this side writes none. */
+/**
+ * @param total rows of the own table.
+ * @returns the rows written, or null where this side writes none.
+ */
 export async function writeResult(
   config: PsiWorkerConfig,
-  { rows, labels }: PsiResult,
+  result: PsiResult,
+  total: number,
   signal: AbortSignal,
 ): Promise<number | null> {
-  if (rows === undefined || config.output === undefined) return null;
+  const { rows: matched } = result;
+  if (matched === undefined || config.output === undefined) return null;
   const { keys: _keys, ...input } = config.input;
-  const added = labels === undefined ? {} : { added: addedColumns(config, labels) };
+  const { rows: which = "matched", ...output } = config.output;
+  const rows =
+    which === "matched" ? matched : which === "all" ? upTo(total) : others(matched, total);
+  const added = addedColumns(config, result, which, rows);
   const written = await writeJoined({
     input: { ...input, signal },
     rows,
-    ...config.output,
-    ...added,
+    ...output,
+    ...(added.names.length === 0 ? {} : { added }),
   });
   return written.rows;
 }
 
+function upTo(total: number): Uint32Array<ArrayBuffer> {
+  const rows = new Uint32Array(total);
+  for (let i = 0; i < total; i++) rows[i] = i;
+  return rows;
+}
+
+/** The rows that are not in the rising list. */
+function others(matched: Uint32Array, total: number): Uint32Array<ArrayBuffer> {
+  const rows = new Uint32Array(total - matched.length);
+  for (let row = 0, next = 0, n = 0; row < total; row++) {
+    if (matched[next] === row) next++;
+    else rows[n++] = row;
+  }
+  return rows;
+}
+
+/** `matched` where every row is written, and the columns of the sender. */
 function addedColumns(
   config: PsiWorkerConfig,
-  { bytes, offsets }: NonNullable<PsiResult["labels"]>,
+  { rows: matched = new Uint32Array(0), labels }: PsiResult,
+  which: "matched" | "unmatched" | "all",
+  rows: Uint32Array,
 ): AddedColumns {
-  const names = config.labels?.columns ?? [];
+  const flag = which === "all" ? ["matched"] : [];
+  const columns =
+    labels === undefined || which === "unmatched" ? [] : (config.labels?.columns ?? []);
+  const none = columns.map(() => null);
+  let next = 0;
   return {
-    names,
-    values: (i) => readLabel(bytes.subarray(offsets[i], offsets[i + 1]), names.length),
+    names: [...flag, ...columns],
+    // Asked for in rising order, as both lists are.
+    values(i) {
+      while (next < matched.length && (matched[next] as number) < (rows[i] as number)) next++;
+      const found = matched[next] === rows[i];
+      const values =
+        found && labels !== undefined
+          ? readLabel(
+              labels.bytes.subarray(labels.offsets[next], labels.offsets[next + 1]),
+              columns.length,
+            )
+          : none;
+      return which === "all" ? [found ? "1" : "0", ...values] : values;
+    },
   };
 }
 

@@ -140,7 +140,7 @@ async function overChannel(
     onProgress: (progress) => emit(progressEvent(progress)),
     ...{ signal, clock, random },
   });
-  const rowsWritten = await writeResult(config, result, signal);
+  const rowsWritten = await writeResult(config, result, table.counts.rows, signal);
   const receipt = await createPsiReceipt(result, {
     ...{ crypto, clock, random, peer },
     signer: domain.signer,
