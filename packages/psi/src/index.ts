@@ -18,6 +18,8 @@ export { psiLimits } from "./limits.ts";
 export type { PsiOptions, PsiResult } from "./options.ts";
 export type { PsiStatistics } from "./payload.ts";
 export { decimalText } from "./payload.ts";
+export type { PsiCalibration, PsiPlan } from "./plan.ts";
+export { calibratePsi, planPsi } from "./plan.ts";
 export type { PsiPhase, PsiProgress } from "./progress.ts";
 export type { PsiReceipt, PsiReceiptOptions } from "./receipt.ts";
 export { createPsiReceipt, receiptKind } from "./receipt.ts";

@@ -1,6 +1,7 @@
-/** `psi run`, `psi resume` and `psi demo`. */
+/** `psi run`, `psi resume`, `psi plan` and `psi demo`. */
 import type { Command } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { PlanOptions } from "../psi/plan.ts";
 
 export function registerPsi(program: Command, shell: Shell): void {
   const psi = program
@@ -45,6 +46,23 @@ export function registerPsi(program: Command, shell: Shell): void {
       },
     );
   }
+
+  complete<PlanOptions>(
+    psi
+      .command("plan")
+      .description(
+        "predict time, bytes and memory of a run from two sizes, by measuring this machine",
+      )
+      .requiredOption("--receiver <n>", "distinct items of the receiver")
+      .requiredOption("--sender <n>", "distinct items of the sender")
+      .option("--protocol <name>", "ecdh or attested", "ecdh")
+      .option("--mode <name>", "intersection, cardinality, labels or sum", "intersection")
+      .option("--label-bytes <n>", "most bytes of a label, in mode labels", "64")
+      .option("--cores <n>", "cores of each side (default: this machine's)"),
+    shell,
+    "vivarium psi plan --receiver 1000000 --sender 20000000",
+    async () => (await import("../psi/plan.ts")).plan,
+  );
 
   complete(
     psi
