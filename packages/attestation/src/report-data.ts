@@ -6,8 +6,8 @@ import type { EvidenceType } from "./evidence.ts";
 /** A binding is SHA-512: 64 bytes. */
 export const bindingBytes = 64;
 
-/** How a report-data field holds a binding. `nothing`: the TEE signs no data of the guest's. */
-export type ReportDataField = "binding" | "sha-256" | "nothing";
+/** How a report-data field holds a binding. */
+export type ReportDataField = "binding" | "sha-256";
 
 export const reportDataFields: Readonly<Record<EvidenceType, ReportDataField>> = {
   sgx: "binding",
@@ -21,15 +21,15 @@ export const reportDataFields: Readonly<Record<EvidenceType, ReportDataField>> =
   tpm: "sha-256",
   "az-snp-vtpm": "sha-256",
   "az-tdx-vtpm": "sha-256",
-  sev: "nothing",
-  "sev-es": "nothing",
+  // Not in a report of the hardware's, which holds none: signed with the key that the owner injected at launch.
+  sev: "binding",
+  "sev-es": "binding",
 };
 
 /**
  * The whole report-data field that evidence of this type must carry for a binding.
  * @param binding 64 bytes.
- * @throws AttestationError `malformed` for another length; `refused-by-policy` for SEV and SEV-ES,
- * whose reports carry no data of the guest's (they are bound by a secret injected at launch).
+ * @throws AttestationError `malformed` for another length.
  */
 export async function reportDataFor(
   crypto: Crypto,
@@ -45,11 +45,6 @@ export async function reportDataFor(
       return new Uint8Array(binding);
     case "sha-256":
       return await crypto.digest("SHA-256", binding);
-    case "nothing":
-      throw new AttestationError(
-        "refused-by-policy",
-        `Evidence of ${type} carries no report data.`,
-      );
     default:
       return field satisfies never;
   }

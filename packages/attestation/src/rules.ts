@@ -146,6 +146,14 @@ export function isolationRule(record: PolicyRecord, verified: VerifiedEvidence):
   return rule("isolation", ok, record.isolation, verified.isolation);
 }
 
+/**
+ * What evidence is bound to where a binding covers `covered`. SEV's own evidence has no data of the guest's: that
+ * a session is signed with the key injected at launch is a weaker thing, which a policy must call by its name.
+ */
+export function boundAs(covered: Binding, verified: VerifiedEvidence): Binding {
+  return verified.binding === "launch-secret" && covered === "session" ? "launch-secret" : covered;
+}
+
 /** The policy must ask for exactly this binding, and this evidence must be able to carry it. */
 export function bindingRules(
   record: PolicyRecord,
@@ -169,7 +177,8 @@ export function ageRules(
   const end = rule("age.not-after", now < notAfter, `after ${time(now)}`, time(notAfter));
   if (issuedAt === undefined) {
     // Without a date only a binding to this very session shows that the evidence is fresh.
-    const ok = verified.binding === "session" && record.binding === "session";
+    const live = verified.binding === "session" || verified.binding === "launch-secret";
+    const ok = live && record.binding === verified.binding;
     return [rule("age.issued-at", ok, "fresh", ok ? "bound to this session" : "no date"), end];
   }
   const age = now - issuedAt;

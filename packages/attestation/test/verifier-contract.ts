@@ -170,7 +170,14 @@ export const verifierContract: readonly ContractCheck[] = [
       // Evidence without a date is fresh by its binding to the session only.
       const dated = verified.issuedAt !== undefined;
       const binding = dated ? "binding" : "binding,age.issued-at";
-      records.push([binding, { ...good, binding: "key-only" }]);
+      // A policy that calls an injected key anything else is refused before any evidence is.
+      if (verified.binding !== "launch-secret") {
+        records.push([binding, { ...good, binding: "key-only" }]);
+      } else {
+        await throwsCode("invalid-policy", () => {
+          policyOf({ ...good, binding: "session" });
+        });
+      }
       for (const [rule, record] of records) {
         await isRefused(rule, appraise(subject, evidence, policyOf(record)));
       }
@@ -295,7 +302,7 @@ function recordFor(verified: VerifiedEvidence): PolicyRecord {
   return {
     type: verified.type,
     isolation: verified.isolation,
-    binding: "session",
+    binding: verified.binding,
     root: verified.root,
     measurements: Object.fromEntries(measurements) as Record<string, string[]>,
     minimumSvn: verified.svn,

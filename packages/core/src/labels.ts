@@ -32,6 +32,10 @@ export const labels = {
   manifest: "vivarium/1 manifest",
   /** Digest of the runtime's flags. */
   flags: "vivarium/1 flags",
+  /** Signature of a guest's owner over an SEV launch that he has checked. */
+  sevLaunch: "vivarium/1 sev launch",
+  /** Signature of an SEV guest, with the key that it was given at launch, over a session's binding. */
+  sevBinding: "vivarium/1 sev binding",
   /** Digest of evidence, in results and receipts. */
   evidence: "vivarium/1 evidence",
   /** Signed revocation list. */

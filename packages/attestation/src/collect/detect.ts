@@ -7,6 +7,7 @@ import { configfsAttester } from "./configfs.ts";
 import { type PlatformFiles, platformFiles } from "./files.ts";
 import { gramineAttester } from "./gramine.ts";
 import { buildTeeReport, type HelperKind, helperAttester, helperDevices } from "./helper.ts";
+import { sevSecretAttester } from "./sev.ts";
 import { type TpmAttesterOptions, tpmAttester } from "./tpm/attester.ts";
 import { openTpm } from "./tpm/device.ts";
 
@@ -17,6 +18,7 @@ export const collectorNames = [
   "configfs",
   "csv",
   "snp",
+  "sev",
   "azure",
   "tpm",
   "nitro",
@@ -79,6 +81,8 @@ async function attesterOf(name: CollectorName, options: DetectOptions): Promise<
     case "snp":
     case "nitro":
       return await helper(name, options, files);
+    case "sev":
+      return await sevSecretAttester({ files });
     case "azure": {
       if (!(await isAzure(files))) throw absent("/sys/class/dmi/id", "names no Azure machine");
       return await azureVtpmAttester({ address: tpm.address });

@@ -15,5 +15,7 @@ export type { HelperAttesterOptions, HelperKind } from "./helper.ts";
 export { buildTeeReport, helperAttester } from "./helper.ts";
 export type { KeyFileKind, KeyFileOptions } from "./key-file.ts";
 export { openDevelopmentRoot, openKeyFile } from "./key-file.ts";
+export type { SevSecretOptions } from "./sev.ts";
+export { sevSecretAttester } from "./sev.ts";
 export type { TpmAttesterOptions, TpmBank } from "./tpm/attester.ts";
 export { readTpmAk, tpmAttester } from "./tpm/attester.ts";

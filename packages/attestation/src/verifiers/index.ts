@@ -4,6 +4,7 @@ import { ccaVerifier } from "../cca/index.ts";
 import { csvVerifier } from "../csv/index.ts";
 import type { Verifier } from "../evidence.ts";
 import { nitroVerifier } from "../nitro/index.ts";
+import { sevVerifier } from "../sev/index.ts";
 import { sgxVerifier } from "../sgx/index.ts";
 import { simulatedVerifier } from "../simulated/index.ts";
 import { snpVerifier } from "../snp/index.ts";
@@ -21,6 +22,8 @@ export function everyVerifier(anchors?: readonly Uint8Array[]): readonly Verifie
     sgxVerifier(options),
     tdxVerifier(options),
     snpVerifier(options),
+    sevVerifier("sev"),
+    sevVerifier("sev-es"),
     csvVerifier(options),
     nitroVerifier(options),
     ccaVerifier(),

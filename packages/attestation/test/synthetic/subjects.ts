@@ -3,6 +3,7 @@ import type { Crypto } from "@vivarium/core";
 import { ccaVerifier } from "../../src/cca/index.ts";
 import { csvVerifier } from "../../src/csv/index.ts";
 import { nitroVerifier } from "../../src/nitro/index.ts";
+import { sevAttester, sevPolicy, sevVerifier, signSevLaunch } from "../../src/sev/index.ts";
 import { sgxVerifier } from "../../src/sgx/index.ts";
 import { snpVerifier } from "../../src/snp/index.ts";
 import { tdxVerifier } from "../../src/tdx/index.ts";
@@ -84,6 +85,29 @@ async function csvSubject(crypto: Crypto, version: 1 | 2): Promise<ContractSubje
   };
 }
 
+async function sevSubject(crypto: Crypto, type: "sev" | "sev-es"): Promise<ContractSubject> {
+  const owner = await crypto.generateSigner("ES384");
+  const key = await crypto.generateSigner("ES256");
+  const strict = sevPolicy.noDebug | sevPolicy.noKeySharing | sevPolicy.noSend;
+  const kind = type === "sev-es" ? sevPolicy.es : 0;
+  return {
+    ...(await common(crypto)),
+    verifier: sevVerifier(type),
+    collateral: {},
+    attester: async ({ debug } = { debug: false }) => {
+      const launch = await signSevLaunch(owner, {
+        ...{ apiMajor: 1, apiMinor: 55, build: 21, key: key.publicKey },
+        policy: (strict | kind) & ~(debug ? sevPolicy.noDebug : 0),
+        measurement: new Uint8Array(32).fill(3),
+        platformRoot: new Uint8Array(32).fill(4),
+        platformOwner: new Uint8Array(32).fill(5),
+        ...{ notBefore: now, notAfter: now + 3_600_000 },
+      });
+      return sevAttester(crypto, key, launch);
+    },
+  };
+}
+
 async function tpmSubject(crypto: Crypto): Promise<ContractSubject> {
   const tpm = await syntheticTpm(crypto);
   return {
@@ -114,5 +138,7 @@ export const hardwareSubjects: readonly {
   { name: "Nitro document", make: nitroSubject },
   { name: "CSV report 1", make: (crypto) => csvSubject(crypto, 1) },
   { name: "CSV report 2", make: (crypto) => csvSubject(crypto, 2) },
+  { name: "SEV launch", make: (crypto) => sevSubject(crypto, "sev") },
+  { name: "SEV-ES launch", make: (crypto) => sevSubject(crypto, "sev-es") },
   { name: "TPM quote", make: tpmSubject },
 ];
