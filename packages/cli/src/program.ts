@@ -13,6 +13,7 @@ import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
 import { registerReceipt } from "./commands/receipt.ts";
 import { registerReference } from "./commands/reference.ts";
+import { registerSev } from "./commands/sev.ts";
 import { registerState } from "./commands/state.ts";
 import type { ExitCode } from "./errors/entry.ts";
 import { CliError } from "./errors/error.ts";
@@ -60,6 +61,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerEvidence,
     registerCollateral,
     registerReference,
+    registerSev,
     registerPsi,
     registerFederated,
     registerReceipt,
