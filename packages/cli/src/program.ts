@@ -13,6 +13,7 @@ import { registerPolicy } from "./commands/policy.ts";
 import { registerPsi } from "./commands/psi.ts";
 import { registerReceipt } from "./commands/receipt.ts";
 import { registerReference } from "./commands/reference.ts";
+import { registerServing } from "./commands/serving.ts";
 import { registerSev } from "./commands/sev.ts";
 import { registerState } from "./commands/state.ts";
 import type { ExitCode } from "./errors/entry.ts";
@@ -46,7 +47,7 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
 export function createProgram(shell: Shell, version: string): Command {
   const program = new Command("vivarium")
     .description(
-      "attested workers: private set intersection and federated learning between parties who do not trust each other",
+      "attested workers: private set intersection, federated learning and inference serving between parties who do not trust each other",
     )
     .version(version, "--version", "print the version")
     .helpOption("--help", "show help")
@@ -64,6 +65,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerSev,
     registerPsi,
     registerFederated,
+    registerServing,
     registerReceipt,
     registerFile,
     registerAudit,

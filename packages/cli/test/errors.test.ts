@@ -7,6 +7,7 @@ import { curve25519ErrorCodes } from "@vivarium/curve25519";
 import { federatedErrorCodes } from "@vivarium/federated";
 import { psiErrorCodes } from "@vivarium/psi";
 import { sealErrorCodes } from "@vivarium/seal";
+import { servingErrorCodes } from "@vivarium/serving";
 import { tablesErrorCodes } from "@vivarium/tables";
 import { tensorsErrorCodes } from "@vivarium/tensors";
 import { workersErrorCodes } from "@vivarium/workers";
@@ -31,6 +32,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   psi: psiErrorCodes,
   federated: federatedErrorCodes,
   broker: brokerErrorCodes,
+  serving: servingErrorCodes,
   cli: cliErrorCodes,
 };
 

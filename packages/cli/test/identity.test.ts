@@ -105,6 +105,7 @@ describe("identity export", () => {
       workloads: {
         psi: { code: digest, runtime: digest, flags: digest },
         federated: { code: digest, runtime: digest, flags: digest },
+        serving: { code: digest, runtime: digest, flags: digest },
       },
     };
     const file = join(cli.directory, "bob.party.json");

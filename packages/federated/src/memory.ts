@@ -2,7 +2,7 @@
  * What a participant remembers of the round it is in: enough to send the very same update again, and to
  * refuse a second, different use of it.
  */
-import { decode, type Encodable, encode } from "@vivarium/core";
+import { concat, decode, type Encodable, encode } from "@vivarium/core";
 import {
   type KeyWrapper,
   type MonotonicCounter,
@@ -74,7 +74,7 @@ export function sealedState({ path, wrapper, counter, name }: SealedStateOptions
         await using file = await openSealedFileAt(path, { name, type, minimumVersion, wrapper });
         const parts: Uint8Array[] = [];
         for await (const part of file.chunks()) parts.push(part);
-        return Buffer.concat(parts);
+        return concat(...parts);
       } catch (cause) {
         const absent =
           cause instanceof SealError &&

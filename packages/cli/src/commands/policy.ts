@@ -18,12 +18,12 @@ export function registerPolicy(program: Command, shell: Shell): void {
       .requiredOption("--peer <file>", "party file of a peer; may be repeated", several)
       .addOption(
         new Option("--workload <workload>", "what the peers take part in")
-          .choices(["psi", "federated"])
+          .choices(["psi", "federated", "serving"])
           .default("psi"),
       )
       .option(
         "--role <role>",
-        "what the peers may be: receiver or sender, aggregator or participant (default: either)",
+        "what the peers may be: receiver or sender, aggregator or participant, server or client (default: either)",
       )
       .option("--output <file>", "policy to write (default: print it)"),
     shell,

@@ -4,10 +4,12 @@ import { policySchema } from "@vivarium/attestation";
 import { partySchema } from "../identity/party.ts";
 import { federatedSchema, planSchema } from "./federated-schema.ts";
 import { psiSchema } from "./psi-schema.ts";
+import { servingSchema } from "./serving-schema.ts";
 
 const schemas: Readonly<Record<string, TSchema>> = {
   "psi.schema.json": psiSchema,
   "federated.schema.json": federatedSchema,
+  "serving.schema.json": servingSchema,
   "federated-plan.schema.json": planSchema,
   "party.schema.json": partySchema,
   "policy.schema.json": policySchema,

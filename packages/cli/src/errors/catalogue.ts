@@ -12,6 +12,7 @@ import { curve25519 } from "./catalogue/curve25519.ts";
 import { federated } from "./catalogue/federated.ts";
 import { psi } from "./catalogue/psi.ts";
 import { seal } from "./catalogue/seal.ts";
+import { serving } from "./catalogue/serving.ts";
 import { tables } from "./catalogue/tables.ts";
 import { tensors } from "./catalogue/tensors.ts";
 import { workers } from "./catalogue/workers.ts";
@@ -30,6 +31,7 @@ export const catalogue: Readonly<Record<string, Readonly<Record<string, Entry>>>
   psi,
   federated,
   broker,
+  serving,
   cli,
 };
 

@@ -37,7 +37,7 @@ const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
 
 /** @returns true if the model is good and the impostor was turned away. */
 export async function runFederatedDemo(
-  { json }: { readonly json: boolean },
+  { json, output }: { readonly json: boolean; readonly output?: string },
   io: Io,
 ): Promise<boolean> {
   const started = io.now();
@@ -47,7 +47,13 @@ export async function runFederatedDemo(
   };
   const running: FederatedWorker[] = [];
   try {
-    const report = await play(directory, say, io, running);
+    const report = await play(
+      directory,
+      say,
+      io,
+      running,
+      output ?? join(directory, "model.safetensors"),
+    );
     const seconds = (io.now() - started) / 1000;
     if (json) io.stdout.write(`${JSON.stringify({ ...report, seconds })}\n`);
     else say(`Done in ${duration(io.now() - started)}. Next: docs/federated.md.`);
@@ -63,6 +69,7 @@ async function play(
   say: (line: string) => void,
   io: Io,
   running: FederatedWorker[],
+  output: string,
 ) {
   const emails = await loadEmails();
   const plan = demoPlan(owners.length);
@@ -100,7 +107,7 @@ async function play(
       plan,
       listen: { host: "127.0.0.1", port: 0 },
       timeoutMs: 60_000,
-      output: join(directory, "model.safetensors"),
+      output,
     },
     policy: await demoPolicy("participant", parties),
     ...launchOf(hub, io),

@@ -5,6 +5,7 @@ import { CliError } from "../errors/error.ts";
 import { measureFederated } from "../federated/bundle.ts";
 import { writeNew } from "../files.ts";
 import { type Measurements, measurePsi } from "../psi/bundle.ts";
+import { measureServing } from "../serving/bundle.ts";
 import { createIdentity, type Identity, openIdentity, openRoot, spoken } from "./open.ts";
 import type { Party } from "./party.ts";
 
@@ -67,6 +68,7 @@ export const exportParty: Action<{ output?: string }> = async (context, options,
   const root = await openRoot(state);
   const psi = hex(await measurePsi());
   const federated = hex(await measureFederated());
+  const serving = hex(await measureServing());
   const party: Party = {
     version: 1,
     name: identity.name,
@@ -75,16 +77,17 @@ export const exportParty: Action<{ output?: string }> = async (context, options,
       publicKey: toBase64Url(identity.signer.publicKey),
     },
     attestation: { type: "simulated", root: root.fingerprint },
-    workloads: { psi, federated },
+    workloads: { psi, federated, serving },
   };
   const file = context.path(options.output ?? `${identity.name}.party.json`);
   await writeNew(file, "party file", `${JSON.stringify(party, null, 2)}\n`);
-  context.print({ file, party: { ...party, workloads: { psi, federated } } }, [
+  context.print({ file, party: { ...party, workloads: { psi, federated, serving } } }, [
     `Wrote ${file}. Send it to your peer, then compare by voice:`,
     ...block("Identity", identity.fingerprint),
     ...block("Development root (simulated: no hardware vouches for it)", root.fingerprint),
     ...block("Code of the psi worker", psi.code),
     ...block("Code of the federated worker", federated.code),
+    ...block("Code of the serving worker", serving.code),
   ]);
   return 0;
 };

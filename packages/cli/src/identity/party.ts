@@ -28,6 +28,7 @@ export interface Party {
     readonly psi: WorkerDigests;
     /** Absent from files of versions that have no such worker. */
     readonly federated?: WorkerDigests;
+    readonly serving?: WorkerDigests;
   };
 }
 
@@ -45,7 +46,10 @@ export const partySchema: TSchema = Type.Object(
       strict,
     ),
     attestation: Type.Object({ type: Type.Literal("simulated"), root: print }, strict),
-    workloads: Type.Object({ psi: worker, federated: Type.Optional(worker) }, strict),
+    workloads: Type.Object(
+      { psi: worker, federated: Type.Optional(worker), serving: Type.Optional(worker) },
+      strict,
+    ),
   },
   {
     ...strict,

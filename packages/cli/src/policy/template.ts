@@ -7,6 +7,7 @@ import type { Party, WorkerDigests } from "../identity/party.ts";
 export const workloadRoles = {
   psi: ["receiver", "sender"],
   federated: ["aggregator", "participant"],
+  serving: ["server", "client"],
 } as const;
 export type Workload = keyof typeof workloadRoles;
 
