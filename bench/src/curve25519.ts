@@ -165,7 +165,7 @@ export const benchmark: Benchmark = {
       const ratios = rates.map((rate, i) => rate / (others[i] ?? median(others)));
       figures.push(figure(`curve25519.${with_}`, ratios, "ratio"));
     };
-    for (const name of ["ifma", "portable"]) {
+    for (const name of ["ifma", "avx512", "avx2", "portable"]) {
       const rates = multiplied.get(name);
       if (rates === undefined) continue;
       compare(rates, `${name}_ratio_vs_openssl`, openssl);

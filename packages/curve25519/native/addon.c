@@ -12,7 +12,9 @@
 
 #define ITEM_LIMIT 65536
 
-static const vivarium_kernel *kernels[2];
+#define KERNELS 4
+
+static const vivarium_kernel *kernels[KERNELS];
 static size_t kernel_count;
 
 static napi_value fail(napi_env env, const char *message) {
@@ -209,25 +211,27 @@ static napi_value gather(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-static int ifma_here(void) {
+/* The kernels that this processor can run, fastest first. */
+static size_t find_kernels(const vivarium_kernel *found[KERNELS]) {
+  size_t count = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma");
-#else
-  return 0;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma")) {
+    found[count++] = &vivarium_ifma;
+  }
+  if (__builtin_cpu_supports("avx512f")) found[count++] = &vivarium_avx512;
+  if (__builtin_cpu_supports("avx2")) found[count++] = &vivarium_avx2;
 #endif
+  found[count++] = &vivarium_portable;
+  return count;
 }
 
 NAPI_MODULE_INIT() {
   napi_value names, function;
   /* Each thread of the process loads the module again. */
-  size_t count = 0;
-  const vivarium_kernel *found[2];
-#if defined(__x86_64__)
-  if (ifma_here()) found[count++] = &vivarium_ifma;
-#endif
-  found[count++] = &vivarium_portable;
+  const vivarium_kernel *found[KERNELS] = {NULL};
+  const size_t count = find_kernels(found);
   memcpy(kernels, found, sizeof found);
   kernel_count = count;
   if (napi_create_array(env, &names) != napi_ok) return NULL;

@@ -24,6 +24,8 @@ typedef struct {
 extern const vivarium_kernel vivarium_portable;
 #if defined(__x86_64__)
 extern const vivarium_kernel vivarium_ifma;
+extern const vivarium_kernel vivarium_avx512;
+extern const vivarium_kernel vivarium_avx2;
 #endif
 
 /* What all share. */

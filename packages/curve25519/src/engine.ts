@@ -13,7 +13,7 @@ import { Curve25519Error } from "./errors.ts";
 export type ScalarKey = KeyObject;
 
 export interface Curve25519Engine {
-  readonly name: "ifma" | "portable" | "node" | "noble";
+  readonly name: "ifma" | "avx512" | "avx2" | "portable" | "node" | "noble";
   /**
    * u-coordinates of `curve25519_XMD:SHA-512_ELL2_NU_` (RFC 9380 section 8.5) *before* the cofactor
    * is cleared: a clamped scalar is a multiple of 8 and clears it in {@link multiply}.

@@ -12,9 +12,16 @@ import { lowOrder, requireHonestPoints } from "./points.ts";
 import { requireScalar } from "./scalar.ts";
 
 /** Kernels by the names that the addon gives them. */
-const kernelNames = { ifma: "avx512ifma", portable: "portable" } as const;
+const kernelNames = {
+  ifma: "avx512ifma",
+  avx512: "avx512f",
+  avx2: "avx2",
+  portable: "portable",
+} as const;
 
 export const ifmaEngine: Curve25519Engine = nativeEngine("ifma");
+export const avx512Engine: Curve25519Engine = nativeEngine("avx512");
+export const avx2Engine: Curve25519Engine = nativeEngine("avx2");
 export const portableEngine: Curve25519Engine = nativeEngine("portable");
 
 function nativeEngine(name: keyof typeof kernelNames): Curve25519Engine {

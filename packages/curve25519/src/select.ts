@@ -2,7 +2,7 @@
 import { equalBytes, fromHex } from "@vivarium/core";
 import type { Curve25519Engine } from "./engine.ts";
 import { Curve25519Error } from "./errors.ts";
-import { ifmaEngine, portableEngine } from "./native-engine.ts";
+import { avx2Engine, avx512Engine, ifmaEngine, portableEngine } from "./native-engine.ts";
 import { nobleEngine } from "./noble-engine.ts";
 import { nodeEngine } from "./node-engine.ts";
 import { scalarFromBytes } from "./scalar.ts";
@@ -14,7 +14,14 @@ export interface SelectedEngine {
 }
 
 /** Fastest first. */
-const engines: readonly Curve25519Engine[] = [ifmaEngine, portableEngine, nodeEngine, nobleEngine];
+const engines: readonly Curve25519Engine[] = [
+  ifmaEngine,
+  avx512Engine,
+  avx2Engine,
+  portableEngine,
+  nodeEngine,
+  nobleEngine,
+];
 
 /** Every engine, fastest first, with what keeps it from being used here. */
 export function surveyEngines(): readonly {

@@ -18,7 +18,15 @@ const skipped = process.arch !== "x64" || !works("cc") || !works("objdump");
 
 /** As `scripts/build-native.ts` compiles them. */
 const common = ["-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden"];
-const ifma = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mtune=icelake-server"];
+const tuning = ["-fschedule-insns", "-fsched-pressure"];
+const ifma = [
+  ...tuning,
+  "-mavx512f",
+  "-mavx512dq",
+  "-mavx512vl",
+  "-mavx512ifma",
+  "-mtune=icelake-server",
+];
 
 interface Instruction {
   readonly at: number;
@@ -78,6 +86,8 @@ function findingsIn(code: readonly Instruction[]): string[] {
 describe.skipIf(skipped)("the compiled ladder", () => {
   test.each([
     ["ifma.c", ifma],
+    ["avx512.c", [...tuning, "-mavx512f", "-mtune=icelake-server"]],
+    ["avx2.c", [...tuning, "-mavx2"]],
     ["portable.c", []],
   ] as const)(
     "of %s has two loops, and reads the scalar by a public index",

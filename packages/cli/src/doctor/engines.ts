@@ -15,7 +15,7 @@ export async function engineChecks(): Promise<readonly Check[]> {
 function curveCheck(): Check {
   try {
     const { engine, reason } = selectEngine();
-    const native = engine.name === "ifma" || engine.name === "portable";
+    const native = engine.name !== "node" && engine.name !== "noble";
     const less =
       "Intersections are slower. With a C compiler, `npm run build` makes the native kernel.";
     return check("engine.curve25519", native ? "ok" : "warn", reason, native ? "" : less);
