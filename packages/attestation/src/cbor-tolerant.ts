@@ -11,11 +11,19 @@ import { type ByteReader, readerOf, textOfBytes } from "./reader.ts";
 const indefinite = -1;
 const stop = Symbol("break");
 
-/** @throws AttestationError `malformed`. */
-export function decodeTolerant(what: string, bytes: Uint8Array, limits: CborLimits): CborValue {
+/**
+ * @param tagged what a tagged item becomes; without it, tags are refused.
+ * @throws AttestationError `malformed`.
+ */
+export function decodeTolerant(
+  what: string,
+  bytes: Uint8Array,
+  limits: CborLimits,
+  tagged?: (tag: number, value: CborValue) => CborValue,
+): CborValue {
   if (bytes.length > limits.maxBytes) fail(what, `over ${limits.maxBytes} bytes`);
   const reader = readerOf(what, bytes);
-  const state = { what, reader, limits, values: 0 };
+  const state: State = { what, reader, limits, tagged, values: 0 };
   const value = item(state, 0);
   if (value === stop) return fail(what, "a break outside of any item");
   reader.end();
@@ -26,6 +34,7 @@ interface State {
   readonly what: string;
   readonly reader: ByteReader;
   readonly limits: CborLimits;
+  readonly tagged: ((tag: number, value: CborValue) => CborValue) | undefined;
   values: number;
 }
 
@@ -58,8 +67,15 @@ function item(state: State, depth: number): CborValue | typeof stop {
     case 5:
       return mapOf(state, argument, depth);
     default:
-      return fail(what, `the tag ${argument} inside`);
+      return tagOf(state, argument, depth);
   }
+}
+
+function tagOf(state: State, tag: number, depth: number): CborValue {
+  const { what, tagged } = state;
+  if (tagged === undefined) return fail(what, `the tag ${tag} inside`);
+  const value = item(state, depth + 1);
+  return value === stop ? fail(what, "a tag without its item") : tagged(tag, value);
 }
 
 function argumentOf({ what, reader }: State, info: number): number {

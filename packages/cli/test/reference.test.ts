@@ -159,6 +159,40 @@ describe("reference log", () => {
   });
 });
 
+describe("reference import", () => {
+  const mrTd = "ab".repeat(48);
+
+  it("takes RVPS values, tells what it does not use, and its policy can be applied", async () => {
+    const cli = createCli();
+    const payload = JSON.stringify({ mr_td: [mrTd], kernel: ["x"] });
+    const message = { version: "0.1.0", type: "sample", payload: btoa(payload) };
+    cli.write("rvps.json", JSON.stringify(message));
+    const args = ["reference", "import", "rvps.json", "--output", "td.json"];
+    // The message does not say of which TEE it is.
+    expect((await cli.run(...args)).exit).toBe(2);
+    const { exit, out } = await cli.run(...args, "--type", "tdx");
+    expect(exit).toBe(0);
+    expect(out).toContain("Not used: kernel: tdx measures nothing of that name");
+    const policy = ["reference", "policy", "td.json", "--identity", identity, "--role", "sender"];
+    expect((await cli.run(...policy, "--output", "td.policy.json")).exit).toBe(0);
+    expect((await cli.run("policy", "check", "td.policy.json")).exit).toBe(0);
+  });
+
+  it("refuses with exit code 3 what the named key has not signed", async () => {
+    const cli = createCli();
+    const { publicKey } = await crypto.generateSigner("ES256");
+    const base64 = Buffer.from(publicKey).toString("base64");
+    cli.write("key.pem", `-----BEGIN PUBLIC KEY-----\n${base64}\n-----END PUBLIC KEY-----\n`);
+    cli.write("rvps.json", JSON.stringify({ mr_td: [mrTd] }));
+    const args = ["reference", "import", "rvps.json", "--type", "tdx", "--output", "td.json"];
+    const { exit, value } = await cli.json(...args, "--key", "key.pem");
+    expect(value).toMatchObject({ accepted: false, output: null });
+    expect(exit).toBe(3);
+    expect((await cli.run(...args, "--key", "rvps.json")).exit).toBe(2);
+    expect((await cli.run(...args)).exit).toBe(0);
+  });
+});
+
 describe("reference policy", () => {
   it("refuses a file that is no reference set", async () => {
     const cli = createCli();

@@ -1,4 +1,6 @@
 /** Reference values: recorded, computed or imported; and the policies made of them. */
+export type { Imported, ImportOptions } from "./import.ts";
+export { importReferences } from "./import.ts";
 export type { PolicyRecordOptions } from "./policy.ts";
 export { policyRecordOf } from "./policy.ts";
 export type { RecordOptions } from "./record.ts";

@@ -1,6 +1,7 @@
-/** `reference record`, `launch`, `log` and `policy`. */
+/** `reference record`, `import`, `launch`, `log` and `policy`. */
 import { type Command, Option } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { ImportOptions } from "../reference/import.ts";
 import type { LaunchOptions } from "../reference/launch.ts";
 import type { LogOptions } from "../reference/log.ts";
 import type { PolicyOptions } from "../reference/policy.ts";
@@ -14,7 +15,7 @@ const several = (value: string, before: readonly string[] = []): readonly string
 export function registerReference(program: Command, shell: Shell): void {
   const reference = program
     .command("reference")
-    .description("known-good measurements: record, compute, and make policies of them");
+    .description("known-good measurements: record, import, compute, and make policies of them");
 
   complete<RecordOptions>(
     reference
@@ -43,6 +44,25 @@ export function registerReference(program: Command, shell: Shell): void {
     shell,
     'vivarium reference record quote.bin --collateral quote.collateral --name "web 1.2" --output web.reference.json',
     async () => (await import("../reference/record.ts")).record,
+  );
+  complete<ImportOptions>(
+    reference
+      .command("import")
+      .description(
+        "read reference values of others: CoRIM, RVPS messages and stores, JSON; exit code 3 if the signature is not the named key's",
+      )
+      .argument("<file>", "CoRIM (signed or not), RVPS message, JSON of names to values, CCA store")
+      .option("--type <type>", "type of evidence, where the file does not say it")
+      .option("--key <file>", "PEM of the public key that must have signed it")
+      .option("--join", "make one state of all parts (such as Arm's platform and realm)")
+      .option("--name <text>", "for people, where the file has no name (default: the file's)")
+      .requiredOption("--output <file>", "reference set to write"),
+    shell,
+    [
+      "vivarium reference import platform.corim --key vendor.pem --output platform.reference.json",
+      "vivarium reference import rvps.json --type tdx --output web.reference.json",
+    ].join("\n"),
+    async () => (await import("../reference/import.ts")).importFile,
   );
   complete<LaunchOptions>(
     reference
