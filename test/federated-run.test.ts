@@ -148,6 +148,14 @@ test("a hub and two owners train, one is killed and comes back, receipts verify"
   expect(receipts).toHaveLength(6);
   const verified = await run("receipt", "verify", `receipts/${receipts[5]}`, "--json");
   expect(verified.exit).toBe(0);
+  const paths = receipts.map((name) => `receipts/${name}`);
+  const chain = await run("receipt", "verify", ...paths);
+  expect([chain.exit, chain.out]).toEqual([
+    0,
+    expect.stringContaining("All 6 receipts are genuine"),
+  ]);
+  const gap = await run("receipt", "verify", ...paths.slice(0, 2), ...paths.slice(3));
+  expect([gap.exit, gap.err]).toEqual([3, expect.stringContaining("does not follow")]);
   const model = readFileSync(join(directory, "model.safetensors"));
   expect(model.subarray(8, 40).toString()).toContain("__metadata__");
   // The labels and numbers of the owners stand in nothing that the hub keeps or prints.

@@ -7,7 +7,15 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import type { Benchmark, BenchmarkRun } from "./benchmark.ts";
 
-const known = ["curve25519", "constant-time", "psi", "channel", "attestation", "broker"];
+const known = [
+  "curve25519",
+  "constant-time",
+  "psi",
+  "channel",
+  "attestation",
+  "broker",
+  "federated",
+];
 const results = new URL("../results/", import.meta.url);
 
 const names = process.argv.slice(2);

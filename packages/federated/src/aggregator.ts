@@ -5,7 +5,8 @@ import { FederatedError } from "./errors.ts";
 import type { Checkpoint, Journal, RoundMetrics } from "./journal.ts";
 import type { Member, MemberChannel, Members } from "./members.ts";
 import { aggregateSet, type RoundResult } from "./open-set.ts";
-import { type FederatedPlan, planDigest, strategyOf } from "./plan.ts";
+import { type FederatedPlan, type PrivacyPlan, planDigest, strategyOf } from "./plan.ts";
+import { epsilonOf } from "./privacy/accountant.ts";
 import {
   collect,
   commitSet,
@@ -133,9 +134,9 @@ export async function aggregate(options: AggregatorOptions, run: string): Promis
   let stoppedEarly = exhausted(plan, checkpoint);
   while (checkpoint.round < plan.rounds && !stoppedEarly) {
     const round = checkpoint.round + 1;
-    const { parameters, state } = checkpoint;
+    const { parameters, state, noiseKey } = checkpoint;
     const context: RoundContext = {
-      ...{ plan, run, round, parameters, state, members, spool, crypto, signal, onEvent },
+      ...{ plan, run, round, parameters, state, noiseKey, members, spool, crypto, signal, onEvent },
       planDigest: digest,
       base: await modelDigest(crypto, parameters),
     };
@@ -164,7 +165,7 @@ export async function aggregate(options: AggregatorOptions, run: string): Promis
 }
 
 function firstCheckpoint(
-  { plan, initial }: AggregatorOptions,
+  { plan, initial, random }: AggregatorOptions,
   run: string,
   digest: string,
 ): Checkpoint {
@@ -178,6 +179,7 @@ function firstCheckpoint(
     best: null,
     receipt: "",
     quarantined: {},
+    noiseKey: random.bytes(32),
   };
 }
 
@@ -241,8 +243,9 @@ async function finished(
       examples,
       trainingLoss: loss,
       metrics: metrics === undefined ? null : { ...metrics },
-      // No noise is added: what the model itself gives away is not bounded.
-      epsilon: null,
+      // Null: no noise is added, and what the model itself gives away is not bounded.
+      epsilon: plan.privacy === null ? null : epsilonAfter(plan.privacy, round),
+      privacy: plan.privacy === null ? null : { ...plan.privacy, mechanism: "gaussian-float" },
       previous: before.receipt,
     },
     result.cohort,
@@ -259,6 +262,7 @@ async function finished(
     best: improved ? { round, loss: metrics.loss, parameters: result.parameters } : before.best,
     receipt: createHash("sha256").update(receipt).digest("hex"),
     quarantined: Object.fromEntries(members.quarantined),
+    noiseKey: before.noiseKey,
   };
   await onReceipt?.(round, receipt);
   await journal.finish(checkpoint);
@@ -315,6 +319,9 @@ async function evaluateRound(
     accuracy: mean(({ accuracy }) => accuracy),
   };
 }
+
+const epsilonAfter = ({ noiseMultiplier, delta }: PrivacyPlan, rounds: number): number =>
+  epsilonOf(noiseMultiplier, rounds, delta);
 
 /** The loss has not fallen for as many evaluations as the plan has patience. */
 function exhausted(plan: FederatedPlan, { history, best }: Checkpoint): boolean {

@@ -21,8 +21,15 @@ export type { ParticipantMemory } from "./memory.ts";
 export { sealedMemory, sealedState, volatileMemory } from "./memory.ts";
 export type { CohortRule, ParticipantEvent, ParticipantOptions } from "./participant.ts";
 export { participate } from "./participant.ts";
-export type { FederatedPlan, ModelPlan, StrategyPlan, TrainingPlan } from "./plan.ts";
+export type {
+  FederatedPlan,
+  ModelPlan,
+  PrivacyPlan,
+  StrategyPlan,
+  TrainingPlan,
+} from "./plan.ts";
 export { planDigest, readPlan, strategyNames, strategyOf } from "./plan.ts";
+export { epsilonOf } from "./privacy/accountant.ts";
 export type { Spool } from "./spool.ts";
 export { fileSpool, memorySpool } from "./spool.ts";
 export type {

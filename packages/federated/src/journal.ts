@@ -33,6 +33,8 @@ export interface Checkpoint {
   /** SHA-256 of the last receipt, hexadecimal; empty before the first. */
   readonly receipt: string;
   readonly quarantined: Readonly<Record<string, string>>;
+  /** Of the run's noise, 32 bytes. */
+  readonly noiseKey: Uint8Array;
 }
 
 /** An update that came, whose key has not. */

@@ -2,10 +2,11 @@
 import { FederatedError } from "./errors.ts";
 import type { Collected } from "./journal.ts";
 import { strategyOf } from "./plan.ts";
+import { gaussianNoise } from "./privacy/noise.ts";
 import { lengthsOf, type RoundContext } from "./round.ts";
 import type { Spool } from "./spool.ts";
-import { type AggregateResult, exactSum, type FitUpdate } from "./strategies/index.ts";
-import { decodeHeader, openPiece, type UpdateHeader } from "./update.ts";
+import { type AggregateResult, clipped, exactSum, type FitUpdate } from "./strategies/index.ts";
+import { decodeHeader, openPiece, setDigest, type UpdateHeader } from "./update.ts";
 
 export interface RoundResult extends AggregateResult {
   /** Participants whose updates count. */
@@ -50,9 +51,14 @@ export async function aggregateSet(
       );
       if (rule === undefined) updates.push(fitUpdate(participant, header, vectors));
       else {
-        const weight = rule.weigh(header);
+        // With noise all count the same: the number of examples must not raise what one can do.
+        const weight = plan.privacy === null ? rule.weigh(header) : 1;
         for (const [i, vector] of vectors.entries()) sums[i as 0 | 1].check(vector);
-        for (const [i, vector] of vectors.entries()) {
+        const bounded =
+          plan.privacy === null
+            ? vectors
+            : vectors.map((vector) => clipped(vector, plan.privacy?.clipNorm as number));
+        for (const [i, vector] of bounded.entries()) {
           const sum = sums[i as 0 | 1];
           sum.beginUpdate(weight);
           sum.add(vector, weight);
@@ -69,6 +75,12 @@ export async function aggregateSet(
   const accepted = [...headers.keys()];
   if (accepted.length < Math.max(strategy.minimumUpdates, plan.minResponses)) {
     throw new FederatedError("too-few", `Round ${round} has only ${accepted.length} good updates.`);
+  }
+  if (plan.privacy !== null) {
+    const { clipNorm, noiseMultiplier } = plan.privacy;
+    const { run, noiseKey, crypto } = context;
+    const draw = gaussianNoise(noiseKey, run, round, await setDigest(crypto, run, round, set));
+    sums[0].perturb(() => clipNorm * noiseMultiplier * draw());
   }
   const result =
     rule === undefined

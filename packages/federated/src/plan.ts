@@ -2,6 +2,7 @@
 import type { Crypto, Encodable } from "@vivarium/core";
 import { configDigest } from "@vivarium/workers";
 import { FederatedError } from "./errors.ts";
+import { epsilonOf } from "./privacy/accountant.ts";
 import {
   bulyan,
   clipNorm,
@@ -45,11 +46,24 @@ export interface StrategyPlan {
   readonly clipNorm: number | null;
 }
 
+/** Gaussian noise on the sum of updates, each bounded, all of equal weight: for one participant more or less. */
+export interface PrivacyPlan {
+  /** Norm that each update is cut down to. */
+  readonly clipNorm: number;
+  /** Standard deviation of the noise, over `clipNorm`. */
+  readonly noiseMultiplier: number;
+  readonly delta: number;
+  /** What all rounds together may spend; a plan that would spend more is refused. */
+  readonly maxEpsilon: number;
+}
+
 export interface FederatedPlan {
   readonly name: string;
   readonly model: ModelPlan;
   readonly training: TrainingPlan;
   readonly strategy: StrategyPlan;
+  /** Null: no noise, and no bound on what the model gives away. */
+  readonly privacy: PrivacyPlan | null;
   readonly rounds: number;
   /** A round begins when so many participants are there. */
   readonly minAvailable: number;
@@ -79,7 +93,7 @@ export function planDigest(crypto: Crypto, plan: FederatedPlan): Promise<Uint8Ar
  */
 export function readPlan(value: Encodable | undefined): FederatedPlan {
   const plan = recordOf("plan", value, [
-    ...["name", "model", "training", "strategy", "rounds", "minAvailable", "sampleSize"],
+    ...["name", "model", "training", "strategy", "privacy", "rounds", "minAvailable", "sampleSize"],
     ...["minResponses", "graceMs", "deadlineMs", "evaluateEvery", "patience", "seed"],
   ]);
   const model = recordOf("plan.model", plan["model"], ["kind", "classes", "features", "input"]);
@@ -121,11 +135,40 @@ export function readPlan(value: Encodable | undefined): FederatedPlan {
   whole("plan.patience", plan["patience"], 0, 1_000_000);
   whole("plan.seed", plan["seed"], 0, 2 ** 32 - 1);
   const checked = plan as unknown as FederatedPlan;
+  if (plan["privacy"] !== null) requirePrivacy(plan["privacy"], checked);
   const { minimumUpdates } = strategyOf(checked);
   if (minimumUpdates > responses) {
     invalid("plan.minResponses", `is ${responses}: the strategy needs ${minimumUpdates}`);
   }
   return checked;
+}
+
+function requirePrivacy(value: Encodable | undefined, plan: FederatedPlan): void {
+  const privacy = recordOf("plan.privacy", value, [
+    "clipNorm",
+    "noiseMultiplier",
+    "delta",
+    "maxEpsilon",
+  ]);
+  for (const [name, number] of Object.entries(privacy)) finite(`plan.privacy.${name}`, number);
+  const { clipNorm: bound, noiseMultiplier, delta, maxEpsilon } = plan.privacy as PrivacyPlan;
+  if (!(bound > 0 && bound <= 64))
+    invalid("plan.privacy.clipNorm", "must be over 0 and at most 64");
+  const strategy = strategyOf(plan);
+  // Noise is calibrated to one bounded sum: other rules have another sensitivity, or none.
+  if (strategy.mean === undefined || strategy.requires.length > 0) {
+    invalid(
+      "plan.strategy.name",
+      `is ${strategy.name}, which cannot be combined with privacy: it needs more than one sum`,
+    );
+  }
+  const epsilon = epsilonOf(noiseMultiplier, plan.rounds, delta);
+  if (!(epsilon <= maxEpsilon)) {
+    invalid(
+      "plan.privacy.maxEpsilon",
+      `is ${maxEpsilon}, and ${plan.rounds} rounds spend ${epsilon.toFixed(3)}: fewer rounds or more noise`,
+    );
+  }
 }
 
 type Settings = Readonly<Record<string, number>>;

@@ -27,6 +27,8 @@ export interface RoundContext {
   readonly round: number;
   readonly parameters: Float32Array;
   readonly state: StrategyState;
+  /** Of the run's noise. */
+  readonly noiseKey: Uint8Array;
   readonly members: Members;
   readonly spool: Spool;
   readonly crypto: Crypto;

@@ -15,6 +15,8 @@ import {
   sealedState,
   volatileMemory,
 } from "../src/memory.ts";
+import { type FederatedPlan, readPlan } from "../src/plan.ts";
+import { epsilonOf } from "../src/privacy/accountant.ts";
 import { fileSpool, memorySpool } from "../src/spool.ts";
 import { commitCall, fitStream, helloCall, vectorMessages } from "../src/wire.ts";
 import {
@@ -149,6 +151,69 @@ const slow = (inner: Trainer, ms: number): Trainer => ({
     await new Promise((resolve) => setTimeout(resolve, ms));
     return await inner.fit(parameters, settings, signal);
   },
+});
+
+describe("differential privacy", () => {
+  const privacy = { clipNorm: 0.5, noiseMultiplier: 2, delta: 1e-5, maxEpsilon: 10 };
+
+  test("receipts tell what is spent, the model is noisy, and a plan beyond its budget is refused", async () => {
+    const shared = plan({ privacy });
+    const receipts: Record<string, unknown>[] = [];
+    const result = await runAll(
+      runOptions({
+        plan: shared,
+        onReceipt: async (_round, bytes) =>
+          void receipts.push(JSON.parse(new TextDecoder().decode(bytes))),
+      }),
+      await sides(3, () => ({ plan: shared })),
+    );
+    expect(receipts.map(({ epsilon }) => epsilon)).toEqual(
+      [1, 2, 3].map((n) => epsilonOf(2, n, 1e-5)),
+    );
+    expect(receipts[0]?.["privacy"]).toMatchObject({ mechanism: "gaussian-float", clipNorm: 0.5 });
+    // Noise of 0.5 · 2 / 3 on each of ten numbers in each round moves them.
+    expect(Math.max(...result.parameters.map(Math.abs))).toBeGreaterThan(0.2);
+    for (const bad of [
+      { ...privacy, maxEpsilon: 1 },
+      { ...privacy, noiseMultiplier: 0 },
+      { ...privacy, delta: 1 },
+      { ...privacy, clipNorm: 65 },
+    ]) {
+      expect(() => readPlan(plan({ privacy: bad }) as never)).toThrow(
+        /privacy|noiseMultiplier|delta/,
+      );
+    }
+    for (const name of ["median", "qfedavg", "fednova", "krum"]) {
+      const strategy = { name, settings: name === "krum" ? { byzantine: 0 } : {}, clipNorm: null };
+      expect(() => readPlan(plan({ privacy, strategy }) as never)).toThrow(/cannot be combined/);
+    }
+    const scaffolded = { name: "scaffold", settings: { population: 3 }, clipNorm: null };
+    expect(() => readPlan(plan({ privacy, strategy: scaffolded }) as never)).toThrow(
+      /cannot be combined/,
+    );
+  });
+
+  test("one participant moves the sum by no more than the bound", async () => {
+    // Without noise to speak of, and one that sends far more than the others.
+    const quiet = { ...privacy, noiseMultiplier: 0.011, maxEpsilon: 1e6 };
+    const shared = plan({ privacy: quiet, rounds: 1 });
+    const loud = (trainer: Trainer): Trainer => ({
+      ...trainer,
+      fit: async (p, ...rest) => ({
+        ...(await trainer.fit(p, ...rest)),
+        parameters: p.map(() => 60),
+      }),
+    });
+    const result = await runAll(
+      runOptions({ plan: shared }),
+      await sides(3, (i) => ({
+        plan: shared,
+        trainer: i === 0 ? loud(trainerOf(0)) : trainerOf(i),
+      })),
+    );
+    const length = Math.sqrt(result.parameters.reduce((sum, value) => sum + value * value, 0));
+    expect(length).toBeLessThan(0.5 + 0.1);
+  });
 });
 
 describe("participants that do not play along", () => {
@@ -366,40 +431,52 @@ describe("killed and started again", () => {
     };
   }
 
-  test("the aggregator, before and after each of its writes: the model has the same bits", async () => {
-    const shared = plan({
-      strategy: { name: "scaffold", settings: { population: 3 }, clipNorm: null },
-    });
-    const parties = await sides(3, () => ({ plan: shared }));
-    const again = () =>
-      parties.map((side, i) => ({
-        ...side,
-        options: { ...side.options, trainer: trainerOf(i), memory: volatileMemory() },
-      }));
-    const id = "5a".repeat(16);
-    const whole = async (journal: Journal, spool = memorySpool(), all = again()) => {
-      const run = runOptions({ plan: shared, journal, spool });
-      const aggregator = await party();
-      const joined = Promise.all(all.map((side) => join(aggregator, run, id, side)));
-      joined.catch(() => undefined);
-      return await aggregate(run, id);
-    };
-    const expected = hexOf((await whole(memoryJournal())).parameters);
-    for (const early of [true, false]) {
-      for (let at = 1; at <= 7; at++) {
-        const directory = fresh();
-        const journal = sealedJournal(stateAt(directory, "model"), stateAt(directory, "set"));
-        const spool = fileSpool(directory);
-        const all = again();
-        await expect(
-          whole(mortal(journal, { left: at, early }), spool, all),
-        ).rejects.toBeInstanceOf(Killed);
-        const reopened = sealedJournal(stateAt(directory, "model"), stateAt(directory, "set"));
-        const result = await whole(reopened, fileSpool(directory), all);
-        expect([early, at, hexOf(result.parameters)]).toEqual([early, at, expected]);
+  test.each<[string, Partial<FederatedPlan>]>([
+    ["SCAFFOLD", { strategy: { name: "scaffold", settings: { population: 3 }, clipNorm: null } }],
+    ["noise", { privacy: { clipNorm: 1, noiseMultiplier: 1, delta: 1e-5, maxEpsilon: 100 } }],
+  ])(
+    "the aggregator with %s, before and after each of its writes: the model has the same bits",
+    async (_, change) => {
+      const shared = plan({ ...change });
+      const parties = await sides(3, () => ({ plan: shared }));
+      // Randomness of all parties, the same in each of these runs: keys are part of the set, and so of the noise.
+      const fixed = { bytes: (length: number) => new Uint8Array(length).fill(3) };
+      const again = () =>
+        parties.map((side, i) => ({
+          ...side,
+          options: {
+            ...side.options,
+            trainer: trainerOf(i),
+            memory: volatileMemory(),
+            random: fixed,
+          },
+        }));
+      const id = "5a".repeat(16);
+      const whole = async (journal: Journal, spool = memorySpool(), all = again()) => {
+        const run = runOptions({ plan: shared, journal, spool, random: fixed });
+        const aggregator = await party();
+        const joined = Promise.all(all.map((side) => join(aggregator, run, id, side)));
+        joined.catch(() => undefined);
+        return await aggregate(run, id);
+      };
+      const expected = hexOf((await whole(memoryJournal())).parameters);
+      for (const early of [true, false]) {
+        for (let at = 1; at <= 7; at++) {
+          const directory = fresh();
+          const journal = sealedJournal(stateAt(directory, "model"), stateAt(directory, "set"));
+          const spool = fileSpool(directory);
+          const all = again();
+          await expect(
+            whole(mortal(journal, { left: at, early }), spool, all),
+          ).rejects.toBeInstanceOf(Killed);
+          const reopened = sealedJournal(stateAt(directory, "model"), stateAt(directory, "set"));
+          const result = await whole(reopened, fileSpool(directory), all);
+          expect([early, at, hexOf(result.parameters)]).toEqual([early, at, expected]);
+        }
       }
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 
   test("a participant, between update and key: it goes on with what it sealed", async () => {
     const directory = fresh();

@@ -143,6 +143,7 @@ export const plan = (changes: Partial<FederatedPlan> = {}): FederatedPlan => ({
   model: { kind: "linear", classes: 2, features: 4, input: "numbers" },
   training: { epochs: 2, batchSize: 8, learningRate: 0.5, l2: 0 },
   strategy: { name: "fedavg", settings: {}, clipNorm: null },
+  privacy: null,
   rounds: 3,
   minAvailable: 3,
   sampleSize: 3,

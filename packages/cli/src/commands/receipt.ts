@@ -7,15 +7,20 @@ export function registerReceipt(program: Command, shell: Shell): void {
   complete<{ identity?: string[] }>(
     receipt
       .command("verify")
-      .description("verify a receipt offline; exit code 3 if it is not genuine")
-      .argument("<file>", "receipt")
+      .description(
+        "verify receipts offline; several must follow each other; exit code 3 if one is not genuine",
+      )
+      .argument("<file...>", "receipt, or those of a federated run in their order")
       .option(
         "--identity <fingerprint>",
         "a party whose receipts count; may be given several times (default: any, and it is shown)",
         (value: string, before: string[] = []) => [...before, value],
       ),
     shell,
-    "vivarium receipt verify alice.receipt --identity sha256:…",
+    [
+      "vivarium receipt verify alice.receipt --identity sha256:…",
+      "vivarium receipt verify receipts/*.receipt",
+    ].join("\n"),
     async () => (await import("../receipt/verify.ts")).verify,
   );
 }

@@ -10,6 +10,7 @@ export interface PlanDocument {
   model: { kind: "linear"; classes: number; features: number; input: "text" | "numbers" };
   training: { epochs: number; batchSize: number; learningRate: number; l2?: number };
   strategy: { name: string; settings?: Record<string, number>; clipNorm?: number };
+  privacy?: { clipNorm: number; noiseMultiplier: number; delta: number; maxEpsilon: number };
   rounds: number;
   minAvailable: number;
   sampleSize?: number;
@@ -90,6 +91,25 @@ const plan = strict(
         Type.Number({ exclusiveMinimum: 0, description: "Norm that each update is cut down to." }),
       ),
     }),
+    privacy: Type.Optional(
+      strict({
+        clipNorm: Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 64,
+          description: "Norm that each update is cut down to.",
+        }),
+        noiseMultiplier: Type.Number({
+          exclusiveMinimum: 0,
+          description: "Standard deviation of the noise, over clipNorm.",
+        }),
+        delta: Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 0.1,
+          description: "Of (epsilon, delta).",
+        }),
+        maxEpsilon: Type.Number({ exclusiveMinimum: 0, description: "What all rounds may spend." }),
+      }),
+    ),
     rounds: whole("Rounds of the run.", 1, 1_000_000),
     minAvailable: whole("A round begins when so many participants are there.", 1, 100_000),
     sampleSize: Type.Optional(

@@ -84,6 +84,7 @@ export async function loadPlan(path: string): Promise<FederatedPlan> {
       settings: strategy.settings ?? {},
       clipNorm: strategy.clipNorm ?? null,
     },
+    privacy: rest.privacy ?? null,
     rounds: rest.rounds,
     minAvailable,
     sampleSize,

@@ -70,6 +70,7 @@ export const demoPlan = (owners: number): FederatedPlan => ({
   model: { kind: "linear", classes: 2, features: 2 ** 15, input: "text" },
   training: { epochs: 6, batchSize: 16, learningRate: 2, l2: 0 },
   strategy: { name: "fedavg", settings: {}, clipNorm: null },
+  privacy: null,
   rounds: 5,
   minAvailable: owners,
   sampleSize: owners,

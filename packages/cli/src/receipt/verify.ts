@@ -1,12 +1,18 @@
 /** What `receipt verify` does. */
 import { type Encodable, toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
-import { type Receipt, type ReceiptParty, verifyReceipt } from "@vivarium/seal";
-import type { Action, Json } from "../command.ts";
+import { type Receipt, type ReceiptParty, SealError, verifyReceipt } from "@vivarium/seal";
+import type { Action, Context, Json } from "../command.ts";
 import { fileLimits, readBounded } from "../files.ts";
 import { requireFingerprint } from "../identity/party.ts";
 
-export const verify: Action<{ identity?: string[] }> = async (context, options, file = "") => {
+/**
+ * One receipt in full; or several that follow each other, as those of federated rounds do: each is verified and
+ * must name the one before it.
+ */
+export const verify: Action<{ identity?: string[] }> = async (context, options, ...files) => {
+  const [file = "", second] = files;
+  if (second !== undefined) return await verifyChain(context, options, files);
   const identities = options.identity?.map(requireFingerprint) ?? "any";
   const bytes = await readBounded(context.path(file), "receipt", fileLimits.receipt);
   const receipt = await verifyReceipt(bytes, { crypto: nodeCrypto(), identities });
@@ -33,6 +39,50 @@ export const verify: Action<{ identity?: string[] }> = async (context, options, 
   );
   return 0;
 };
+
+async function verifyChain(
+  context: Context,
+  options: { identity?: string[] },
+  files: readonly string[],
+): Promise<0> {
+  const crypto = nodeCrypto();
+  const identities = options.identity?.map(requireFingerprint) ?? "any";
+  let previous: string | undefined;
+  let issuer: string | undefined;
+  for (const file of files) {
+    const bytes = await readBounded(context.path(file), "receipt", fileLimits.receipt);
+    const receipt = await verifyReceipt(bytes, { crypto, identities });
+    const named = (receipt.body as { readonly previous?: unknown } | null)?.previous;
+    if (previous !== undefined && named !== previous) {
+      throw new SealError(
+        "not-genuine",
+        `The receipt ${file} does not follow the one given before it.`,
+      );
+    }
+    if (issuer !== undefined && issuer !== receipt.issuer.identity) {
+      throw new SealError(
+        "not-genuine",
+        `The receipt ${file} is of another party than the one before it.`,
+      );
+    }
+    issuer = receipt.issuer.identity;
+    previous = toHex(await crypto.digest("SHA-256", bytes));
+  }
+  context.print(
+    {
+      files: [...files],
+      genuine: true,
+      chained: true,
+      identityExpected: identities !== "any",
+      issuer: issuer ?? "",
+    },
+    [
+      `All ${files.length} receipts are genuine, and each names the one before it.`,
+      `Signed for ${issuer}${identities === "any" ? "; any signer was allowed: compare this fingerprint by voice" : ", as expected"}`,
+    ],
+  );
+  return 0;
+}
 
 function lines(receipt: Receipt, simulated: boolean, expected: boolean): readonly string[] {
   return [

@@ -14,4 +14,4 @@ export type {
 } from "./strategy.ts";
 export type { ExactSum, SumLimits } from "./sum.ts";
 export { exactSum, sumLimits } from "./sum.ts";
-export { clipNorm, discountStale, norm } from "./wrappers.ts";
+export { clipNorm, clipped, discountStale, norm } from "./wrappers.ts";

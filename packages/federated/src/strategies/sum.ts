@@ -22,13 +22,16 @@ export interface ExactSum {
   readonly values: Float64Array;
   /**
    * Values from an offset on, under a weight: `beginUpdate` once an update, then its pieces.
-   * @throws FederatedError `bad-update` for a value that is over the bound or no number.
+   * @throws FederatedError `bad-update` for a value that is over the bound or no number; the sum is then of no
+   * more use. {@link check} tells before.
    */
   add(values: Float32Array, weight: number, offset?: number): void;
   /** @throws FederatedError `bad-update` for what {@link add} would refuse. */
   check(values: Float32Array): void;
   /** @throws FederatedError `bad-update` for more weight than the grid holds. */
   beginUpdate(weight: number): void;
+  /** Adds to each value, rounded to the grid. */
+  perturb(draw: () => number): void;
   /** Values over weight. */
   mean(): Float64Array;
 }
@@ -60,10 +63,18 @@ export function exactSum(size: number, limits: SumLimits = sumLimits): ExactSum 
       if (offset + piece.length > size) {
         throw new FederatedError("bad-update", "An update has more values than the model.");
       }
-      requireBound(piece, maxValue);
+      let good = true;
       for (let i = 0; i < piece.length; i++) {
-        const value = (piece[i] as number) * by;
-        values[offset + i] = (values[offset + i] as number) + (value + round - round);
+        const value = piece[i] as number;
+        // Written so that what is no number fails too.
+        if (!((value < 0 ? -value : value) <= maxValue)) good = false;
+        values[offset + i] = (values[offset + i] as number) + (value * by + round - round);
+      }
+      if (!good) refuse(maxValue);
+    },
+    perturb(draw) {
+      for (let i = 0; i < size; i++) {
+        values[i] = (values[i] as number) + Math.round(draw() / step) * step;
       }
     },
     mean: () => values.map((value) => value / weight),
@@ -72,19 +83,18 @@ export function exactSum(size: number, limits: SumLimits = sumLimits): ExactSum 
 
 /** Written so that what is no number fails too. */
 function requireBound(values: Float32Array, maxValue: number): void {
-  let largest = 0;
-  let sum = 0;
+  let good = true;
   for (let i = 0; i < values.length; i++) {
-    const value = Math.abs(values[i] as number);
-    largest = value > largest ? value : largest;
-    sum += value;
+    if (!(Math.abs(values[i] as number) <= maxValue)) good = false;
   }
-  if (!(largest <= maxValue && sum < Number.POSITIVE_INFINITY)) {
-    throw new FederatedError(
-      "bad-update",
-      `An update has a value over ${maxValue}, or one that is no number.`,
-    );
-  }
+  if (!good) refuse(maxValue);
+}
+
+function refuse(maxValue: number): never {
+  throw new FederatedError(
+    "bad-update",
+    `An update has a value over ${maxValue}, or one that is no number.`,
+  );
 }
 
 /** Σ weight·vector / Σ weight, exactly as above. */

@@ -26,6 +26,16 @@ export function norm(values: Float32Array): number {
   return Math.sqrt(sum);
 }
 
+/** The same direction, at most `maxNorm` long. */
+export function clipped(values: Float32Array, maxNorm: number): Float32Array {
+  const length = norm(values);
+  if (length <= maxNorm) return values;
+  const by = maxNorm / length;
+  const out = values.map((value) => value * by);
+  // Rounding to 32 bits may have gone up: the bound is what the noise is calibrated to.
+  return norm(out) <= maxNorm ? out : out.map((value) => value * (1 - 2 ** -22));
+}
+
 /**
  * Scales updates down to a norm of at most `maxNorm`, so that no participant moves the model farther than that.
  * Source: Sun et al., "Can You Really Backdoor Federated Learning?", 2019, section 3 (norm thresholding).
@@ -33,10 +43,8 @@ export function norm(values: Float32Array): number {
 export function clipNorm(inner: Strategy, maxNorm: number): Strategy {
   requireRange("maxNorm", maxNorm, 1e-9, 1e9);
   return wrapped(inner, "clip", { maxNorm }, (update) => {
-    const length = norm(update.delta);
-    if (length <= maxNorm) return update;
-    const by = maxNorm / length;
-    return { ...update, delta: update.delta.map((value) => value * by) };
+    const delta = clipped(update.delta, maxNorm);
+    return delta === update.delta ? update : { ...update, delta };
   });
 }
 
