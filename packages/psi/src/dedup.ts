@@ -75,13 +75,21 @@ export class DistinctRecords {
       seen[record] = 1;
       rows[n++] = this.#rows[i] as number;
     }
-    return rows.slice(0, n).sort();
+    // A row may have several keys.
+    const sorted = rows.slice(0, n).sort();
+    return sorted.filter((row, i) => i === 0 || row !== sorted[i - 1]);
   }
 
-  /** Which distinct record each of these rows (rising) is. */
-  indicesOf(rows: Uint32Array): Uint32Array<ArrayBuffer> {
+  /**
+   * Which marked record each of these rows (rising, each with a marked key) is. The first marked key of a row
+   * counts, in the order in which they came.
+   */
+  indicesOf(rows: Uint32Array, marked: Uint8Array): Uint32Array<ArrayBuffer> {
     const of = new Map<number, number>();
-    for (let i = 0; i < this.#keys; i++) of.set(this.#rows[i] as number, this.#which[i] as number);
+    for (let i = 0; i < this.#keys; i++) {
+      const [row, record] = [this.#rows[i] as number, this.#which[i] as number];
+      if (marked[record] === 1 && !of.has(row)) of.set(row, record);
+    }
     return rows.map((row) => of.get(row) as number) as Uint32Array<ArrayBuffer>;
   }
 

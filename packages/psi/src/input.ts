@@ -10,7 +10,7 @@ export interface PsiBatch {
   readonly bytes: Uint8Array;
   /** Key *i* is `bytes.subarray(offsets[i], offsets[i + 1])`. */
   readonly offsets: Uint32Array;
-  /** Row number of key *i*. */
+  /** Row number of key *i*. A row with several keys matches if one of them does. */
   readonly rows: Uint32Array;
   /**
    * Of a sender in modes `labels` and `sum`: what goes with key *i*, in the same form as the keys. A label is

@@ -84,9 +84,9 @@ async function play(
     outcome.marked === undefined ? undefined : own.rowsOf(outcome.marked, options.duplicates);
   return {
     ...(played.statistics === undefined ? {} : { statistics: played.statistics }),
-    ...(played.labels === undefined || rows === undefined
+    ...(played.labels === undefined || rows === undefined || outcome.marked === undefined
       ? {}
-      : { labels: labelsOf(own.indicesOf(rows), played.labels) }),
+      : { labels: labelsOf(own.indicesOf(rows, outcome.marked), played.labels) }),
     role,
     protocol: protocolOf(options.config),
     mode: options.config.mode,

@@ -265,6 +265,40 @@ test("labels of the sender come to the receiver's rows, and sums to nobody's", a
   }
 }, 60_000);
 
+test("any of several identifiers in common is enough, and the first of them gives the label", async () => {
+  await writeFile(
+    join(directory, "r3.csv"),
+    "mail,phone\na@x.org,+4930111\n,+4930222222\nc@x.org,+4930333333\nnone@x.org,+4930444444\n",
+  );
+  // c's e-mail and telephone stand in different rows of the sender; a's telephone in none.
+  await writeFile(
+    join(directory, "s3.csv"),
+    "e,p,id\na@x.org,+4930999999,s0\nb@x.org,+4930222222,s1\nz@x.org,+4930333333,s2\nc@x.org,,s3\n",
+  );
+  const identifiers = (mail: string, phone: string) =>
+    ({
+      match: "any",
+      keys: [
+        { column: mail, as: "email", normalise: ["email"] },
+        { column: phone, as: "phone", normalise: ["e164"] },
+      ],
+    }) as const;
+  const labels = { columns: ["id"], maxBytes: 20 };
+  const agreed = { mode: "labels", resultTo: "receiver", labels } as const;
+  const [r, s] = await run(
+    { ...agreed, input: { path: join(directory, "r3.csv"), ...identifiers("mail", "phone") } },
+    { ...agreed, input: { path: join(directory, "s3.csv"), ...identifiers("e", "p") } },
+  );
+  if (r.status === "rejected") throw r.reason;
+  if (s.status === "rejected") throw s.reason;
+  // Four identifiers in three rows.
+  expect(r.value).toMatchObject({ matches: 4, rowsWritten: 3, rows: 4 });
+  expect(await readFile(join(directory, "receiver.out.csv"), "utf8")).toBe(
+    "row_number,mail,phone,id\n0,a@x.org,+4930111,s0\n1,,+4930222222,s1\n2,c@x.org,+4930333333,s3\n",
+  );
+  await Promise.all((await outputs()).map((name) => rm(join(directory, name))));
+}, 60_000);
+
 test("a peer with another measurement is turned away, by name of the rule", async () => {
   const [r, s, worker] = await run({ timeoutMs: 3_000 }, {}, "11".repeat(32));
   expect(r.status).toBe("rejected");

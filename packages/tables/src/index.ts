@@ -3,7 +3,7 @@ export type { TablesErrorCode } from "./errors.ts";
 export { TablesError, tablesErrorClass, tablesErrorCodes } from "./errors.ts";
 export type { AddedColumns, WriteJoinedOptions, WrittenTable } from "./join.ts";
 export { writeJoined } from "./join.ts";
-export type { KeyBatch, KeyColumn, PayloadColumns, TableCounts } from "./keys.ts";
+export type { KeyBatch, KeyColumn, KeyMatch, PayloadColumns, TableCounts } from "./keys.ts";
 export { describeKeys, encodeKey, maxKeyColumns } from "./keys.ts";
 export type { TableLimits } from "./limits.ts";
 export { defaultTableLimits } from "./limits.ts";

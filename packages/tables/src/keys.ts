@@ -22,6 +22,12 @@ export interface KeyColumn {
   readonly normalise?: readonly Normaliser[];
 }
 
+/**
+ * `all`: the columns together are one key. `any`: each column is a key of its own, under its agreed name, and a
+ * row has as many keys as columns with a value.
+ */
+export type KeyMatch = "all" | "any";
+
 /** Most columns a key may have. */
 export const maxKeyColumns = 16;
 
@@ -31,7 +37,7 @@ export interface KeyBatch {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Key *i* is `bytes.subarray(offsets[i], offsets[i + 1])`; keys + 1 entries. */
   readonly offsets: Uint32Array<ArrayBuffer>;
-  /** 0-based row number of key *i* in the table; the header is not a row. */
+  /** 0-based row number of key *i* in the table; the header is not a row. May repeat, with match `any`. */
   readonly rows: Uint32Array<ArrayBuffer>;
   /** What goes with key *i*, in the same form, if it was asked for. */
   readonly payload?: {
@@ -52,7 +58,7 @@ export interface TableCounts {
   readonly rows: number;
   /** Rows with a key, duplicates included. */
   readonly keys: number;
-  /** Left out: a key column is NULL, or empty after its normalisers. */
+  /** Left out: a key column is NULL, or empty after its normalisers; with match `any`, all of them. */
   readonly missing: number;
   /** Left out: an e-mail address or telephone number that does not parse. */
   readonly invalid: number;
@@ -64,10 +70,13 @@ export interface TableCounts {
  * not in it.
  * @throws TablesError `invalid-argument`.
  */
-export function describeKeys(keys: readonly KeyColumn[]): Encodable {
+export function describeKeys(keys: readonly KeyColumn[], match: KeyMatch = "all"): Encodable {
   requireKeys(keys);
   return {
-    encoding: "u32be count, u32be length-prefixed UTF-8/1",
+    encoding:
+      match === "all"
+        ? "u32be count, u32be length-prefixed UTF-8/1"
+        : "any of: u32be count, u32be length-prefixed UTF-8 name and value/1",
     columns: keys.map((key) => ({
       name: key.as ?? key.column,
       normalise: (key.normalise ?? []).map(canonicalNormaliser),
@@ -101,17 +110,23 @@ export class KeyEncoder {
   #offsets: Uint32Array<ArrayBuffer>;
   #rows: Uint32Array<ArrayBuffer>;
   readonly #payload: PayloadBuffer | undefined;
+  /** Agreed names of the columns, with match `any`. */
+  readonly #names: readonly Buffer[] | undefined;
 
   constructor(
     keys: readonly KeyColumn[],
     limits: Pick<TableLimits, "maxKeyBytes" | "batchRows">,
     payload?: PayloadColumns,
+    match: KeyMatch = "all",
   ) {
     requireKeys(keys);
-    if (payload !== undefined) this.#payload = new PayloadBuffer(payload, limits.batchRows);
+    if (match === "any") this.#names = keys.map((key) => Buffer.from(key.as ?? key.column));
+    // One row may bring several keys.
+    const capacity = limits.batchRows + keys.length;
+    if (payload !== undefined) this.#payload = new PayloadBuffer(payload, capacity);
     this.#normalise = keys.map((key) => compileNormalisers(key.normalise ?? []));
     this.#maxKeyBytes = limits.maxKeyBytes;
-    this.#capacity = limits.batchRows;
+    this.#capacity = capacity;
     this.#buffer = Buffer.alloc(4096);
     this.#offsets = new Uint32Array(this.#capacity + 1);
     this.#rows = new Uint32Array(this.#capacity);
@@ -130,6 +145,52 @@ export class KeyEncoder {
    * @throws TablesError `limit-exceeded` naming the row.
    */
   add(row: number, read: (column: number) => string | null): "key" | "missing" | "invalid" {
+    return this.#names === undefined
+      ? this.#addAll(row, read)
+      : this.#addAny(row, read, this.#names);
+  }
+
+  /** Every column that has a value is a key, in the order of the columns. */
+  #addAny(
+    row: number,
+    read: (column: number) => string | null,
+    names: readonly Buffer[],
+  ): "key" | "missing" | "invalid" {
+    let outcome: "key" | "missing" | "invalid" = "missing";
+    for (const [i, name] of names.entries()) {
+      const raw = read(i);
+      const value = raw === null ? "" : (this.#normalise[i] as Normalise)(raw);
+      if (value === "") continue;
+      if (value === undefined) {
+        if (outcome === "missing") outcome = "invalid";
+        continue;
+      }
+      const start = this.#used;
+      let at = start + 4;
+      if (12 + name.length + value.length > this.#maxKeyBytes) throw this.#tooLong(row);
+      this.#reserve(at + 8 + name.length + 3 * value.length);
+      this.#buffer.writeUInt32BE(2, start);
+      this.#buffer.writeUInt32BE(name.length, at);
+      name.copy(this.#buffer, at + 4);
+      at += 4 + name.length;
+      const length = this.#buffer.write(value, at + 4, "utf8");
+      this.#buffer.writeUInt32BE(length, at);
+      at += 4 + length;
+      if (at - start > this.#maxKeyBytes) throw this.#tooLong(row);
+      this.#end(row, at, read);
+      outcome = "key";
+    }
+    return outcome;
+  }
+
+  #end(row: number, at: number, read: (column: number) => string | null): void {
+    this.#payload?.add((i) => read(this.#normalise.length + i));
+    this.#rows[this.#count] = row;
+    this.#used = at;
+    this.#offsets[++this.#count] = at;
+  }
+
+  #addAll(row: number, read: (column: number) => string | null): "key" | "missing" | "invalid" {
     const start = this.#used;
     let at = start + 4;
     let invalid = false;
@@ -152,10 +213,7 @@ export class KeyEncoder {
     if (invalid) return "invalid";
     if (at - start > this.#maxKeyBytes) throw this.#tooLong(row);
     this.#buffer.writeUInt32BE(this.#normalise.length, start);
-    this.#payload?.add((i) => read(this.#normalise.length + i));
-    this.#rows[this.#count] = row;
-    this.#used = at;
-    this.#offsets[++this.#count] = at;
+    this.#end(row, at, read);
     return "key";
   }
 

@@ -6,6 +6,7 @@ import {
   type KeyBatch,
   type KeyColumn,
   KeyEncoder,
+  type KeyMatch,
   type PayloadColumns,
   type TableCounts,
 } from "./keys.ts";
@@ -22,6 +23,8 @@ import {
 export interface OpenTableOptions extends TableInput {
   /** The columns of the key, in the order both parties agreed on. */
   readonly keys: readonly KeyColumn[];
+  /** Default `all`. */
+  readonly match?: KeyMatch;
   /** Columns whose values go with each key. Default: none. */
   readonly payload?: PayloadColumns;
 }
@@ -51,7 +54,7 @@ export interface Table extends AsyncDisposable {
  * @throws TablesError, or CoreError `aborted`.
  */
 export async function openTable(options: OpenTableOptions): Promise<Table> {
-  const description = describeKeys(options.keys);
+  const description = describeKeys(options.keys, options.match);
   const source = await openSource(options);
   try {
     const columns = options.keys.map((key) => keyColumn(source, key.column));
@@ -122,10 +125,10 @@ interface Step {
 async function* readKeys(
   source: Source,
   columns: readonly SourceColumn[],
-  { keys, payload }: OpenTableOptions,
+  { keys, payload, match }: OpenTableOptions,
 ): AsyncGenerator<Step> {
   const { limits } = source;
-  const encoder = new KeyEncoder(keys, limits, payload);
+  const encoder = new KeyEncoder(keys, limits, payload, match);
   const wanted = columns.map((column, i) => `${column.text} AS k${i}`).join(", ");
   const result = await source.database.stream(`SELECT ${wanted} FROM ${source.relation}`);
   let row = 0;
@@ -147,7 +150,7 @@ async function* readKeys(
       const outcome = encoder.add(row, read);
       row++;
       if (outcome !== "key") left[outcome]++;
-      if (encoder.count === limits.batchRows || encoder.bytes >= limits.batchBytes) {
+      if (encoder.count >= limits.batchRows || encoder.bytes >= limits.batchBytes) {
         yield { counts: counts(), batch: encoder.take() };
       }
     }

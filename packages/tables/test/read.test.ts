@@ -16,6 +16,44 @@ async function parquetFile(select: string): Promise<string> {
   return path;
 }
 
+describe("match any", () => {
+  const path = file(
+    "any.csv",
+    "mail,phone,n\nA@x.org,+49 30 123456,1\n,+4930123456,2\nnobody,,3\n,,4\nb@x.org,12,5\n",
+  );
+  const keys = [
+    { column: "mail", as: "email", normalise: ["email"] },
+    { column: "phone", normalise: ["e164"] },
+  ] as const;
+  it.each([1, 2, 1000])(
+    "gives each identifier of a row, under its name, in batches of %i",
+    async (batchRows) => {
+      const read = await readKeys({ path, keys, match: "any", limits: { batchRows } });
+      expect(read.keys).toEqual([
+        ["email", "a@x.org"],
+        ["phone", "+4930123456"],
+        ["phone", "+4930123456"],
+        ["email", "b@x.org"],
+      ]);
+      expect(read.rows).toEqual([0, 0, 1, 4]);
+      expect(read.counts).toEqual({ rows: 5, keys: 3, missing: 1, invalid: 1 });
+    },
+  );
+  it("is another encoding than all, so that parties who differ are told", async () => {
+    const describe = async (match: "all" | "any") => {
+      await using table = await openTable({ path, keys, match });
+      return JSON.stringify(table.description);
+    };
+    expect(await describe("any")).not.toBe(await describe("all"));
+  });
+  it("keeps keys within their limit", async () => {
+    const long = file("long.csv", `mail,phone\n${"x".repeat(60)}@x.org,\n`);
+    await expect(
+      readKeys({ path: long, keys, match: "any", limits: { maxKeyBytes: 60 } }),
+    ).rejects.toMatchObject({ code: "limit-exceeded" });
+  });
+});
+
 describe("payload columns", () => {
   const path = file("p.csv", "a,b,c\nx,1,\n,2,lost\ny,,z\n");
   const read = async (payload: NonNullable<Parameters<typeof openTable>[0]["payload"]>) => {

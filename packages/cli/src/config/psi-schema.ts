@@ -35,6 +35,7 @@ export interface PsiInput {
   delimiter?: string;
   header?: boolean;
   keys: PsiKey[];
+  match?: "all" | "any";
 }
 
 export interface PsiKey {
@@ -113,8 +114,14 @@ const input = strict({
   keys: Type.Array(key, {
     minItems: 1,
     maxItems: 4,
-    description: "What to match on. Several keys: a row matches if all of them do.",
+    description: "What to match on. Several keys: a row matches if all of them do, or any (match).",
   }),
+  match: Type.Optional(
+    choice(
+      ["all", "any"],
+      "all (default): the columns together are one item. any: each column is an identifier of its own, such as e-mail or phone, and one in common is enough. Must match the peer's.",
+    ),
+  ),
 });
 
 const output = strict({

@@ -130,7 +130,7 @@ async function openCheckpoint({ config, resume }: PsiRunOptions): Promise<Secret
 }
 
 function partyConfig(config: PsiConfig): PsiPartyConfig {
-  const { path, format, delimiter, header } = config.input;
+  const { path, format, delimiter, header, match } = config.input;
   return {
     ...config.network,
     input: {
@@ -138,6 +138,7 @@ function partyConfig(config: PsiConfig): PsiPartyConfig {
       ...(format === undefined ? {} : { format }),
       ...(delimiter === undefined ? {} : { delimiter }),
       ...(header === undefined ? {} : { header }),
+      ...(match === undefined ? {} : { match }),
       keys: config.input.keys.flatMap((key) =>
         key.columns.map((column, i) => ({
           column,

@@ -28,7 +28,11 @@ export interface WorkerTable {
 export interface PsiWorkerConfig {
   readonly listen?: HostPort;
   readonly connect?: HostPort;
-  readonly input: WorkerTable & { readonly keys: readonly WorkerKeyColumn[] };
+  readonly input: WorkerTable & {
+    readonly keys: readonly WorkerKeyColumn[];
+    /** `any`: each key column is an identifier of its own, and one in common is enough. Default `all`. */
+    readonly match?: "all" | "any";
+  };
   /** Needed where this side learns an intersection. */
   readonly output?: Pick<WorkerTable, "path" | "format"> & {
     /**
@@ -76,6 +80,9 @@ export function readWorkerConfig(value: Encodable): PsiWorkerConfig {
   const input = recordOf("input", config["input"]);
   if (typeof input["path"] !== "string" || !Array.isArray(input["keys"])) {
     throw invalid("input needs a path and keys");
+  }
+  if (input["match"] !== undefined && input["match"] !== "all" && input["match"] !== "any") {
+    throw invalid("input.match must be all or any");
   }
   for (const key of input["keys"]) {
     if (typeof recordOf("input.keys", key)["column"] !== "string") {

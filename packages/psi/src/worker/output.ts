@@ -26,7 +26,7 @@ export async function writeResult(
 ): Promise<number | null> {
   const { rows: matched } = result;
   if (matched === undefined || config.output === undefined) return null;
-  const { keys: _keys, ...input } = config.input;
+  const { keys: _keys, match: _match, ...input } = config.input;
   const { rows: which = "matched", ...output } = config.output;
   const rows =
     which === "matched" ? matched : which === "all" ? upTo(total) : others(matched, total);

@@ -131,7 +131,8 @@ async function overChannel(
       minItems: config.minItems,
     },
     input: table.batches(),
-    inputKeys: table.rows,
+    // With several identifiers a row, how many keys there are is known at the end.
+    ...(config.input.match === "any" ? {} : { inputKeys: table.rows }),
     executor: poolExecutor(releasedPool(channel, domain), {
       engine: engine.name,
       threads: availableParallelism(),
