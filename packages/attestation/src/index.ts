@@ -43,6 +43,18 @@ export {
   maxDelegationMs,
   verifyDelegation,
 } from "./identity.ts";
+export type {
+  InstanceAppraisal,
+  InstanceAppraiser,
+  InstanceInput,
+  InstanceResultFields,
+} from "./instance.ts";
+export {
+  createInstanceAppraiser,
+  InstanceEvidence,
+  InstanceResult,
+  parseRecords,
+} from "./instance.ts";
 export { keyAlgorithm } from "./keys.ts";
 export type { Policy, PolicyRecord, RolePolicy } from "./policy.ts";
 export { checkPolicy, parsePolicy, policyDigest } from "./policy-parse.ts";

@@ -41,9 +41,10 @@ export function rootRule(record: PolicyRecord, verified: VerifiedEvidence): Find
 export function measurementRules(
   record: PolicyRecord,
   verified: VerifiedEvidence,
-  statement: Statement,
+  statement: Statement | undefined,
 ): readonly Finding[] {
-  const stated = statementDigests.map((name) => [name, toHex(statement[name])]);
+  const stated =
+    statement === undefined ? [] : statementDigests.map((name) => [name, toHex(statement[name])]);
   const actual: Readonly<Record<string, string>> = {
     ...(verified.type === "simulated" ? {} : Object.fromEntries(stated)),
     ...hexMeasurements(verified),

@@ -14,6 +14,14 @@ export const brokerErrorCodes = [
   "tampered",
   /** Two checkpoints do not belong to one growing log: it was set back, or has two histories. */
   "forked",
+  /** The policy of a resource, its owner or its end refuses the release. */
+  "refused",
+  /** There is no such resource. */
+  "not-found",
+  /** There is a resource of that name already. */
+  "exists",
+  /** The broker's store, or its log, is older than the other one or than the outside knows. */
+  "rolled-back",
   /** Another process writes this log or store. */
   "in-use",
   /** The log or store could not be read or written. */

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import type { Shell } from "./command.ts";
 import { registerAudit } from "./commands/audit.ts";
+import { registerBroker } from "./commands/broker.ts";
 import { registerCollateral } from "./commands/collateral.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerErrors } from "./commands/errors.ts";
@@ -69,6 +70,7 @@ export function createProgram(shell: Shell, version: string): Command {
     registerReceipt,
     registerFile,
     registerAudit,
+    registerBroker,
     registerState,
     registerDoctor,
     registerErrors,

@@ -23,6 +23,7 @@ const entries = [
   "run",
   "audit",
   "audit.key",
+  "broker",
 ] as const;
 
 /** Most files that `state show` lists. */
@@ -57,6 +58,8 @@ export interface State {
   readonly audit: string;
   /** Key that signs the audit log's checkpoints. */
   readonly auditKey: string;
+  /** Directory of the key broker: its store, its log, its keys. */
+  readonly broker: string;
   /** Directory of measured copies of running bundles. */
   readonly run: string;
   /** Names of the identities there are, sorted. */
@@ -98,6 +101,7 @@ export async function openState(
     programs: join(path, "programs"),
     audit: join(path, "audit"),
     auditKey: join(path, "audit.key"),
+    broker: join(path, "broker"),
     run: join(path, "run"),
     identityNames: () => identityNames(identities),
     files: () => list(path),

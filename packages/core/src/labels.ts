@@ -60,6 +60,8 @@ export const labels = {
   fileKeyName: "vivarium/1 file key name",
   /** Name of the counter of a sealed file's versions. */
   fileVersion: "vivarium/1 file version",
+  /** Digest of the key that a key broker wraps to. */
+  brokerKey: "vivarium/1 broker key",
   /** Domain-separation tag of PSI's hash to curve (with the session id behind it). */
   psiHashToCurve: "vivarium/1 psi curve25519_XMD:SHA-512_ELL2_NU_",
   /** Session id of a PSI run, from the exporter. */

@@ -158,4 +158,52 @@ export const eventCatalogue: Readonly<Record<string, EventEntry>> = {
       zh: "工作进程的一行标准错误输出；仅在明确要求时保留。",
     },
   },
+  "broker.attested": {
+    levels: ["info"],
+    fields: { tee: "id" },
+    meaning: {
+      en: "An instance has shown genuine, fresh evidence; nothing has been released yet.",
+      zh: "某实例已出示真实且新鲜的证据；尚未发放任何密钥。",
+    },
+  },
+  "broker.attestation-refused": {
+    levels: ["warn"],
+    fields: { code: "id" },
+    meaning: {
+      en: "Evidence that an instance showed to the broker did not verify.",
+      zh: "实例向密钥代理出示的证据未通过验证。",
+    },
+  },
+  "broker.released": {
+    levels: ["info"],
+    fields: { resource: "id", tee: "id" },
+    meaning: {
+      en: "A secret was released; the audit log says to which key.",
+      zh: "已发放密钥；接收方公钥见审计日志。",
+    },
+  },
+  "broker.refused": {
+    levels: ["warn"],
+    fields: { resource: "id", tee: "id" },
+    meaning: {
+      en: "A resource's policy refused a release; the audit log says why.",
+      zh: "资源策略拒绝发放；原因见审计日志。",
+    },
+  },
+  "broker.limited": {
+    levels: ["warn"],
+    fields: { limit: "id" },
+    meaning: {
+      en: "A request was turned away by a limit of the broker.",
+      zh: "请求因密钥代理的限额而被拒绝。",
+    },
+  },
+  "broker.failed": {
+    levels: ["error"],
+    fields: { code: "id" },
+    meaning: {
+      en: "The broker could not answer; without its audit log it releases nothing.",
+      zh: "密钥代理无法应答；没有审计日志时不发放任何密钥。",
+    },
+  },
 };

@@ -167,6 +167,8 @@ export function countEvents(log: Log, metrics: Metrics): Log {
       if (event === "channel.accepted") metrics.handshake("accepted");
       else if (event === "channel.refused") metrics.handshake("refused");
       else if (event === "channel.reattested") metrics.rekey("reattestation");
+      else if (event === "broker.released") metrics.keyRelease("accepted");
+      else if (event === "broker.refused") metrics.keyRelease("refused");
       log.event(level, event, fields);
     },
   };

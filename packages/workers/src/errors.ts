@@ -32,6 +32,8 @@ export const workersErrorCodes = [
   "task-crashed",
   /** The attestation result does not allow this release. */
   "release-refused",
+  /** A secret could not be had from its source: refused, absent, or the source does not answer. */
+  "secret-unavailable",
 ] as const;
 export type WorkersErrorCode = (typeof workersErrorCodes)[number];
 

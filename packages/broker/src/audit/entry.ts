@@ -12,6 +12,14 @@ export const auditEvents = [
   "receipt",
   /** A remark of the operator. */
   "remark",
+  /** The broker has begun to serve. */
+  "start",
+  /** A resource was put, rotated, given another policy or revoked; or such a change was found done. */
+  "change",
+  /** A secret was released: to which key, under which evidence and policy. */
+  "release",
+  /** A release was refused: rule, expected, actual. */
+  "refusal",
 ] as const;
 export type AuditEvent = (typeof auditEvents)[number];
 

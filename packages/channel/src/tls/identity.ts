@@ -34,11 +34,20 @@ export function secretsOf(identity: TlsIdentity): TlsSecrets {
 
 const yearMs = 365 * 24 * 60 * 60 * 1000;
 
-/** A fresh key. One for each process; it dies with it. */
-export async function createTlsIdentity(options: {
+/** A key with its self-signed certificate, as PEM, for a service whose clients pin the key. */
+export interface ServiceCertificate {
+  /** SubjectPublicKeyInfo DER. */
+  readonly spki: Uint8Array;
+  readonly cert: string;
+  /** PKCS #8: secret. */
+  readonly key: string;
+}
+
+/** A fresh P-256 key that the caller keeps, and a certificate over it for a year. */
+export async function createServiceCertificate(options: {
   readonly clock: Clock;
   readonly random?: Random;
-}): Promise<TlsIdentity> {
+}): Promise<ServiceCertificate> {
   const { X509CertificateGenerator } = await withReflectMetadata(
     async () => await import("@peculiar/x509"),
   );
@@ -67,9 +76,17 @@ export async function createTlsIdentity(options: {
   const spki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
   const body = pkcs8.toString("base64").replace(/.{64}/g, "$&\n");
   pkcs8.fill(0);
-  const identity: TlsIdentity = Object.freeze({ spki });
-  const cert = certificate.toString("pem");
   const key = `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`;
+  return { spki, cert: certificate.toString("pem"), key };
+}
+
+/** A fresh key. One for each process; it dies with it. */
+export async function createTlsIdentity(options: {
+  readonly clock: Clock;
+  readonly random?: Random;
+}): Promise<TlsIdentity> {
+  const { spki, cert, key } = await createServiceCertificate(options);
+  const identity: TlsIdentity = Object.freeze({ spki });
   const context = createSecureContext({ ...contextOptions, cert, key });
   secrets.set(identity, { cert, key, context });
   return identity;

@@ -62,6 +62,46 @@ export const broker: Entries<BrokerErrorCode> = {
       action: "请保留两个检查点：二者共同构成证据。请通知各方。",
     },
   },
+  refused: {
+    exit: 3,
+    en: {
+      meaning: "The policy or the end of a resource refuses it.",
+      action:
+        "See the audit log, which has rule, expected and actual; correct the policy or the instance.",
+    },
+    zh: {
+      meaning: "资源的策略或期限拒绝此操作。",
+      action: "请查看审计日志中的规则、期望值与实际值；并修正策略或实例。",
+    },
+  },
+  "not-found": {
+    exit: 2,
+    en: {
+      meaning: "There is no such resource in the broker.",
+      action: "Check its name with vivarium broker list.",
+    },
+    zh: { meaning: "密钥代理中没有该资源。", action: "请用 vivarium broker list 核对名称。" },
+  },
+  exists: {
+    exit: 2,
+    en: {
+      meaning: "There is a resource of that name in the broker already.",
+      action: "Rotate it, or take another name.",
+    },
+    zh: { meaning: "密钥代理中已有同名资源。", action: "请轮换该资源，或使用其他名称。" },
+  },
+  "rolled-back": {
+    exit: 3,
+    en: {
+      meaning:
+        "The broker's store, its log or what the outside knows do not fit together: something was set back.",
+      action: "Do not serve from it; restore store and log from the same, newest backup.",
+    },
+    zh: {
+      meaning: "密钥代理的存储、日志与外部所知不一致：有数据被回退。",
+      action: "请勿据此提供服务；请从同一份最新备份恢复存储与日志。",
+    },
+  },
   "in-use": {
     exit: 1,
     en: {

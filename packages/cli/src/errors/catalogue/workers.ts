@@ -131,4 +131,15 @@ export const workers: Entries<WorkersErrorCode> = {
       action: "请重新认证；若再次出现，请检查时钟和吊销情况。",
     },
   },
+  "secret-unavailable": {
+    exit: 1,
+    en: {
+      meaning: "A secret could not be had from its source.",
+      action: "See the message; a refusal's reason stands in the broker's audit log.",
+    },
+    zh: {
+      meaning: "无法从来源取得密钥。",
+      action: "请查看消息；若被拒绝，原因见密钥代理的审计日志。",
+    },
+  },
 };

@@ -1,0 +1,5 @@
+/** Where workers get secrets from: a key broker that wants evidence, a directory of files. */
+export type { FileSourceOptions } from "./file.ts";
+export { fileSource } from "./file.ts";
+export type { KbsSourceOptions } from "./kbs.ts";
+export { kbsSource } from "./kbs.ts";
