@@ -363,11 +363,12 @@ describe("exact sums", () => {
     expect(() => sum.add(Float32Array.of(Number.NaN), 1)).toThrow(/no number/);
     expect(() => sum.add(Float32Array.of(1, 2), 1)).toThrow(/more values/);
     expect(() => sum.beginUpdate(2 ** 24 + 1)).toThrow(/at most/);
-    sum.beginUpdate(2 ** 24);
-    expect(() => sum.beginUpdate(1)).toThrow(/at most/);
-    // The largest total that the bounds allow is still exact.
-    sum.add(Float32Array.of(64), 2 ** 24);
-    expect(sum.values[0]).toBe(2 ** 30);
+    // The largest total that the bounds allow is still exact; a sum that refused is of no more use.
+    const full = exactSum(1);
+    full.beginUpdate(2 ** 24);
+    expect(() => full.beginUpdate(1)).toThrow(/at most/);
+    full.add(Float32Array.of(64), 2 ** 24);
+    expect(full.values[0]).toBe(2 ** 30);
   });
 });
 
