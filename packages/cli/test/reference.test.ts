@@ -1,8 +1,12 @@
 /** `reference`: from a run, a launch or a log to a policy that accepts it, and nothing else. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { nodeCrypto } from "@vivarium/core/node";
 import { describe, expect, it } from "vitest";
 // @boundaries-ignore a synthetic image for tests of two packages; nothing of it ships
 import { syntheticFirmware } from "../../attestation/test/synthetic/firmware.ts";
+// @boundaries-ignore a synthetic Sigstore for tests of two packages; nothing of it ships
+import { syntheticSigstore } from "../../attestation/test/synthetic/sigstore.ts";
 // @boundaries-ignore a synthetic AMD for tests of two packages; nothing of it ships
 import { makeReport, syntheticAmd } from "../../attestation/test/synthetic/snp.ts";
 // @boundaries-ignore see above
@@ -190,6 +194,42 @@ describe("reference import", () => {
     expect(exit).toBe(3);
     expect((await cli.run(...args, "--key", "rvps.json")).exit).toBe(2);
     expect((await cli.run(...args)).exit).toBe(0);
+  });
+});
+
+describe("reference import of a signed manifest", () => {
+  it("takes what the named workflow has signed, and nothing else", async () => {
+    const cli = createCli();
+    const sigstore = await syntheticSigstore(crypto, Date.now());
+    await cli.run(...launchOf(cli), "--name", "web 1.2", "--output", "web.json");
+    const predicate = JSON.parse(readFileSync(join(cli.directory, "web.json"), "utf8")) as unknown;
+    const statement = {
+      ...{ _type: "https://in-toto.io/Statement/v1", predicate },
+      predicateType: "tag:github.com,2026:vivarium/references#1",
+      subject: [{ name: "OVMF.fd", digest: { sha256: "cd".repeat(32) } }],
+    };
+    cli.write("web.sigstore.json", await sigstore.bundle(statement));
+    cli.write("root.json", sigstore.trustRoot);
+    const args = ["reference", "import", "web.sigstore.json", "--output", "signed.json"];
+    const root = ["--trust-root", "root.json"];
+    const who = ["--signer", sigstore.subject, "--issuer", sigstore.issuer];
+    for (const missing of [[], root, who, [...root, ...who.slice(0, 2)]]) {
+      expect((await cli.run(...args, ...missing)).exit).toBe(2);
+    }
+    expect((await cli.run(...args, ...root, ...who, "--type", "snp")).exit).toBe(2);
+    const other = await cli.run(...args, ...root, "--signer", "x@y.z", ...who.slice(2));
+    expect(other.out).toMatch(/^REFUSED/);
+    expect(other.exit).toBe(3);
+    const { exit, value } = await cli.json(...args, ...root, ...who);
+    expect(exit).toBe(0);
+    expect(value).toMatchObject({
+      signed: true,
+      references: [{ measurements: { measurement: [published] } }],
+    });
+    // Signers mean nothing for a file that nobody signs.
+    cli.write("rvps.json", JSON.stringify({ mr_td: ["ab".repeat(48)] }));
+    const plain = ["reference", "import", "rvps.json", "--type", "tdx", "--output", "td.json"];
+    expect((await cli.run(...plain, ...who)).exit).toBe(2);
   });
 });
 

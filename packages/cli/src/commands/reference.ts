@@ -49,16 +49,23 @@ export function registerReference(program: Command, shell: Shell): void {
     reference
       .command("import")
       .description(
-        "read reference values of others: CoRIM, RVPS messages and stores, JSON; exit code 3 if the signature is not the named key's",
+        "read reference values of others: signed manifests, CoRIM, RVPS, JSON; exit code 3 if the named signer has not signed",
       )
-      .argument("<file>", "CoRIM (signed or not), RVPS message, JSON of names to values, CCA store")
+      .argument(
+        "<file>",
+        "Sigstore bundle of a manifest, CoRIM, RVPS message, JSON of names to values, CCA store",
+      )
       .option("--type <type>", "type of evidence, where the file does not say it")
       .option("--key <file>", "PEM of the public key that must have signed it")
+      .option("--trust-root <file>", "of a manifest: Sigstore's trusted_root.json")
+      .option("--signer <subject>", "of a manifest: workflow or address that must have signed it")
+      .option("--issuer <url>", "of a manifest: who vouches for the signer")
       .option("--join", "make one state of all parts (such as Arm's platform and realm)")
       .option("--name <text>", "for people, where the file has no name (default: the file's)")
       .requiredOption("--output <file>", "reference set to write"),
     shell,
     [
+      "vivarium reference import web.sigstore.json --trust-root trusted_root.json --signer https://github.com/acme/web/.github/workflows/release.yml@refs/tags/v1.2 --issuer https://token.actions.githubusercontent.com --output web.reference.json",
       "vivarium reference import platform.corim --key vendor.pem --output platform.reference.json",
       "vivarium reference import rvps.json --type tdx --output web.reference.json",
     ].join("\n"),
