@@ -13,7 +13,7 @@ describe("doctor", () => {
     const { checks } = value as { checks: { name: string; status: string; detail: string }[] };
     expect(checks.map(({ name }) => name)).toEqual([
       ...["node", "openssl", "platform", "cpu", "cpu.features", "memory"],
-      ...["engine.curve25519", "vectors", "engine.duckdb"],
+      ...["engine.curve25519", "vectors", "engine.duckdb", "engine.tensorflow"],
       ...["isolation.prlimit", "isolation.setpriv", "isolation.unshare", "isolation.uid"],
       ...["device.gramine", "device.sgx", "device.sgx-legacy", "device.configfs-tsm"],
       ...["device.tdx", "device.snp", "device.csv", "device.tpm", "device.nitro", "attester"],

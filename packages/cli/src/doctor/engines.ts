@@ -7,9 +7,10 @@ import { fileURLToPath } from "node:url";
 import { equalBytes, fromHex, utf8 } from "@vivarium/core";
 import { Curve25519Error, selectEngine, surveyEngines } from "@vivarium/curve25519";
 import { type Check, check } from "./check.ts";
+import { tensorflowCheck } from "./tensorflow.ts";
 
 export async function engineChecks(): Promise<readonly Check[]> {
-  return [curveCheck(), vectorCheck(), await duckdbCheck()];
+  return [curveCheck(), vectorCheck(), await duckdbCheck(), await tensorflowCheck()];
 }
 
 function curveCheck(): Check {
