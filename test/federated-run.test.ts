@@ -186,6 +186,51 @@ test("plans that differ are named on the owner's side, and cost the hub nothing"
   expect(hubEnd.err).toContain("training.learningRate is 0.9 here and 0.5 there");
 }, 120_000);
 
+test("strategies are compared on data of one place", async () => {
+  const directory = freshDirectory();
+  writeFileSync(
+    join(directory, "plan.yaml"),
+    planText(4).replace("minAvailable: 2", "minAvailable: 4"),
+  );
+  writeFileSync(join(directory, "all.jsonl"), [0, 1, 2, 3].map(rows).join("\n"));
+  const simulate = [
+    "federated",
+    "simulate",
+    "--plan",
+    "plan.yaml",
+    "--data",
+    "all.jsonl",
+    "--participants",
+    "6",
+  ];
+  const good = await start(directory, [
+    ...simulate,
+    "--split",
+    "dirichlet:0.5",
+    "--strategies",
+    "fedavg,scaffold",
+    "--json",
+  ]).ended;
+  expect(good.exit).toBe(0);
+  const table = JSON.parse(good.out) as {
+    centralised: { accuracy: number };
+    results: { strategy: string; accuracy: number }[];
+  };
+  expect(table.results.map(({ strategy }) => strategy)).toEqual(["fedavg", "scaffold"]);
+  for (const { accuracy } of table.results) expect(accuracy).toBeGreaterThan(0.75);
+  expect(table.centralised.accuracy).toBeGreaterThan(0.9);
+  for (const bad of [
+    ["--split", "odd"],
+    ["--participants", "2"],
+    ["--strategies", "fedavg,best"],
+    ["--strategies", "bulyan"],
+    ["--test-share", "1"],
+  ]) {
+    const { exit, err } = await start(directory, [...simulate, ...bad]).ended;
+    expect([bad, exit, err.trim().split("\n").length]).toEqual([bad, 2, 1]);
+  }
+}, 120_000);
+
 test("bad configurations are one line each, with exit code 2", async () => {
   const { run, file } = await setUp();
   const bad = async (name: string, text: string, plan = planText(3)): Promise<string> => {

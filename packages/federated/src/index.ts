@@ -30,6 +30,8 @@ export type {
 } from "./plan.ts";
 export { planDigest, readPlan, strategyNames, strategyOf } from "./plan.ts";
 export { epsilonOf } from "./privacy/accountant.ts";
+export type { DataSplit, Simulation, SimulationOptions } from "./simulate.ts";
+export { centralBaseline, simulate } from "./simulate.ts";
 export type { Spool } from "./spool.ts";
 export { fileSpool, memorySpool } from "./spool.ts";
 export type {

@@ -1,6 +1,7 @@
-/** `federated run` and `federated demo`. */
+/** `federated run`, `simulate` and `demo`. */
 import type { Command } from "commander";
 import { complete, type Shell } from "../command.ts";
+import type { SimulateOptions } from "../federated/simulate.ts";
 
 export function registerFederated(program: Command, shell: Shell): void {
   const federated = program
@@ -28,6 +29,23 @@ export function registerFederated(program: Command, shell: Shell): void {
         return (await runFederated({ config, state, json, verbose, ...bundle }, io)) === 0 ? 0 : 1;
       };
     },
+  );
+
+  complete<SimulateOptions>(
+    federated
+      .command("simulate")
+      .description(
+        "try strategies on data of one place, split over virtual participants; nothing is attested",
+      )
+      .requiredOption("--plan <file>", "plan of the run")
+      .requiredOption("--data <file>", "JSON lines of all data")
+      .option("--participants <number>", "virtual participants", "10")
+      .option("--split <how>", "iid, shards:N (sorted labels) or dirichlet:ALPHA", "iid")
+      .option("--test-share <share>", "share of the rows that is only tested on", "0.2")
+      .option("--strategies <names>", "strategies to compare, by commas (default: the plan's)"),
+    shell,
+    "vivarium federated simulate --plan plan.yaml --data all.jsonl --split dirichlet:0.3 --strategies fedavg,fedprox,scaffold,fedadam",
+    async () => (await import("../federated/simulate.ts")).simulateAction,
   );
 
   complete(
