@@ -126,7 +126,7 @@ describe("RVPS", () => {
     expect(unused).toHaveLength(3);
     expect(await codeOf(json({ svn: 3 }, { type }))).toBe("malformed");
     expect(await codeOf(json(sample))).toBe("malformed");
-    expect(await codeOf(json(message("swid", utf8("<xml/>")), { type }))).toBe("malformed");
+    expect(await codeOf(json(message("in-toto", utf8("{}")), { type }))).toBe("malformed");
     const twice = message("sample", utf8(JSON.stringify(message("sample", utf8("{}")))));
     expect(await codeOf(json(twice, { type }))).toBe("malformed");
     expect(await codeOf(json({ ...message("sample", utf8("")), payload: 1 }, { type }))).toBe(
@@ -245,6 +245,90 @@ describe("CoRIM", () => {
       expect(await codeOf(of(good.slice(0, at)))).toBe("malformed");
     }
     expect(refused).toBeGreaterThan(good.length);
+  });
+});
+
+describe("SWID", () => {
+  const spaces = [
+    'xmlns="http://standards.iso.org/iso/19770/-2/2015/schema.xsd"',
+    'xmlns:SHA256="http://www.w3.org/2001/04/xmlenc#sha256"',
+    'xmlns:S3="http://www.w3.org/2001/04/xmldsig-more#sha384"',
+  ].join(" ");
+  const tag = (payload: string, more = "") =>
+    `<?xml version="1.0" encoding="UTF-8"?>\n<!-- a tag --><SoftwareIdentity ${spaces} name="web &amp; more" version='1.2' ${more}><Entity name="ACME"/><Payload>${payload}</Payload></SoftwareIdentity>\n`;
+  const of = (text: string, more: Partial<ImportOptions> = {}) =>
+    importReferences(utf8(text), { ...options, type: "tdx", ...more });
+  const file = `<Directory name="x"><File name="mr_td" S3:hash="${hex("AB")}"/></Directory>`;
+
+  test("gives one record of the digests of its payload", async () => {
+    const resource = `<Resource type="Measurement" name="rtmr1" Hash0="${hex("cd")}" Hash1="${hex("ef")}" size="48"></Resource>`;
+    const { references, unused } = await of(tag(file + resource));
+    expect(unused).toEqual([]);
+    expect(references).toEqual([
+      {
+        ...{ name: "web & more 1.2", type: "tdx", minimumSvn: {}, origin },
+        measurements: { mr_td: [hex("ab")], rtmr_1: [hex("cd"), hex("ef")] },
+      },
+    ]);
+    const message = { version: "0.1.0", type: "swid", payload: btoa(tag(file)) };
+    expect((await json(message, { type: "tdx" })).references[0]?.measurements).toEqual({
+      mr_td: [hex("ab")],
+    });
+  });
+
+  test("tells what it does not use", async () => {
+    const others = [
+      `<File name="vmlinuz" S3:hash="${hex("cd")}"/>`,
+      `<File name="rtmr_1" SHA256:hash="${hex("cd")}"/>`,
+      `<File name="rtmr_2" MD5:hash="00"/>`,
+      `<Resource name="rtmr_3" active="False" Hash0="${hex("cd")}"/>`,
+      "<Signature/>",
+    ];
+    const { references, unused } = await of(tag(file + others.join("")));
+    expect(Object.keys(references[0]?.measurements ?? {})).toEqual(["mr_td"]);
+    expect(unused).toHaveLength(5);
+    // What somebody found on a machine is no reference.
+    const found = tag("").replace(
+      "</SoftwareIdentity>",
+      `<Evidence>${file}</Evidence></SoftwareIdentity>`,
+    );
+    expect(await codeOf(of(found))).toBe("malformed");
+  });
+
+  test.each([
+    ["another root", "<Payload/>"],
+    ["a document type", tag(file).replace("<!-- a tag -->", "<!DOCTYPE x [<!ENTITY a 'b'>]>")],
+    ["an entity of its own", tag(file, 'x="&a;"')],
+    ["an entity without its end", tag(file, 'x="&amp"')],
+    ["CDATA", tag(`<![CDATA[x]]>${file}`)],
+    ["an instruction", tag(`<?x y?>${file}`)],
+    ["an attribute twice", tag(file, 'a="1" a="2"')],
+    ["an element that ends as another", tag(`<File></Resource>${file}`)],
+    ["two roots", `${tag(file)}<SoftwareIdentity/>`],
+    ["an end missing", tag(file).replace("</SoftwareIdentity>", "")],
+    ["a comment without an end", tag("<!-- ")],
+    ["a tag without an end", "<SoftwareIdentity"],
+    ["nesting without end", tag("<a>".repeat(20) + "</a>".repeat(20) + file)],
+    ["more elements than there may be", tag("<a/>".repeat(10_001) + file)],
+  ])("with %s is refused", async (_name, text) => {
+    expect(await codeOf(of(text))).toBe("malformed");
+  });
+
+  test("is refused without a type, and under a key", async () => {
+    const { type: _, ...untyped } = { ...options, type: "tdx" };
+    expect(await codeOf(importReferences(utf8(tag(file)), untyped))).toBe("malformed");
+    const { publicKey: key } = await crypto.generateSigner("ES256");
+    expect(await codeOf(of(tag(file), { key }))).toBe("not-genuine");
+  });
+
+  test("gives references or an error of ours, whatever is changed in it", async () => {
+    const whole = tag(file);
+    for (let at = 0; at < whole.length; at += 3) {
+      for (const character of ["<", ">", '"', "&", "/", " "]) {
+        const text = whole.slice(0, at) + character + whole.slice(at + 1);
+        expect(await codeOf(of(text)), `${character} at ${at}`).toMatch(/^(accepted|malformed)$/);
+      }
+    }
   });
 });
 

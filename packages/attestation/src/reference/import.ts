@@ -1,4 +1,4 @@
-/** Reference values in the forms that others hand them out: CoRIM, RVPS, JSON. */
+/** Reference values in the forms that others hand them out: CoRIM, RVPS, SWID, JSON. */
 import type { Crypto } from "@vivarium/core";
 import { AttestationError } from "../errors.ts";
 import type { EvidenceType } from "../evidence.ts";
@@ -7,6 +7,7 @@ import { isCorim, readCorim } from "./corim.ts";
 import { type Drafts, joinDrafts, recordOfDraft } from "./draft.ts";
 import { readJsonReferences, rvpsMessageOf } from "./json.ts";
 import { checkReferences, type ReferenceRecord } from "./set.ts";
+import { readSwid } from "./swid.ts";
 
 export interface ImportOptions {
   readonly crypto: Crypto;
@@ -51,18 +52,19 @@ async function read(bytes: Uint8Array, options: ImportOptions, depth: number): P
     throw new AttestationError("not-genuine", "The file is not signed, though a key was named.");
   }
   const text = textOf(bytes) ?? fail("is of no form that is known");
+  if (text.startsWith("<")) return readSwid(text, options);
   let document: Parameters<typeof rvpsMessageOf>[0];
   try {
     document = JSON.parse(text) as typeof document;
   } catch (cause) {
-    const message = "The file of reference values is no CoRIM and no JSON.";
+    const message = "The file of reference values is no CoRIM, no SWID tag and no JSON.";
     throw new AttestationError("malformed", message, { cause });
   }
   const message = rvpsMessageOf(document);
   if (message === undefined) return readJsonReferences(document, options);
-  const kinds = ["sample", "corim"];
+  const kinds = ["sample", "corim", "swid"];
   if (depth > 0 || !kinds.includes(message.kind)) {
-    fail("is an RVPS message of a kind that is not read here (sample and corim are)");
+    fail("is an RVPS message of a kind that is not read here (sample, corim and swid are)");
   }
   return await read(message.payload, options, depth + 1);
 }

@@ -49,11 +49,11 @@ export function registerReference(program: Command, shell: Shell): void {
     reference
       .command("import")
       .description(
-        "read reference values of others: signed manifests, CoRIM, RVPS, JSON; exit code 3 if the named signer has not signed",
+        "read reference values of others: signed manifests, CoRIM, RVPS, SWID, JSON; exit code 3 if the named signer has not signed",
       )
       .argument(
         "<file>",
-        "Sigstore bundle of a manifest, CoRIM, RVPS message, JSON of names to values, CCA store",
+        "Sigstore bundle of a manifest, CoRIM, RVPS message, SWID tag, JSON of names to values, CCA store",
       )
       .option("--type <type>", "type of evidence, where the file does not say it")
       .option("--key <file>", "PEM of the public key that must have signed it")
