@@ -34,6 +34,7 @@ import {
   verifyInclusion,
 } from "../src/audit/tree.ts";
 import { createWitness, encodeWitnessRequest } from "../src/audit/witness.ts";
+import { askWitness, serveWitness } from "../src/audit/witness-http.ts";
 import { copyOf, type MemoryStore, memoryLogStore } from "./memory-store.ts";
 
 const crypto = nodeCrypto();
@@ -387,6 +388,49 @@ describe("witnesses", () => {
     expect((await a.ask(lie)).status).toBe(422);
     const both = { ...trust, witnesses: [a.key, b.key], quorum: 2 };
     await expect(reader(left, both)).rejects.toThrow(code("not-genuine"));
+  });
+
+  test("over HTTP: cosigned, set back, forked, junk, another key, and away", async () => {
+    const store = memoryLogStore();
+    const { key, options } = await witness(store);
+    const server = await serveWitness({
+      witness: createWitness(options),
+      host: "127.0.0.1",
+      port: 0,
+    });
+    onTestFinished(() => server.close());
+    const url = `http://127.0.0.1:${server.port}`;
+    const files = await filled(3);
+    const ask = async (from: MemoryStore, by = key) => {
+      const log = await open(from);
+      const view = (): ReturnType<typeof reader> => reader(from);
+      return askWitness({ url, key: by, log, reader: view, crypto });
+    };
+    const yesterday = copyOf(files);
+    expect(await ask(files)).toBe(3);
+    await (await open(files)).append(entryOf(3));
+    expect(await ask(files)).toBe(4);
+    expect(await ask(files)).toBe(4);
+    const demanding = { ...trust, witnesses: [key], quorum: 1 };
+    expect((await reader(files, demanding)).checkpoint.size).toBe(4);
+    await expect(ask(yesterday)).rejects.toThrow(code("rolled-back"));
+    await (await open(yesterday)).append(utf8("another history"));
+    await expect(ask(yesterday)).rejects.toThrow(code("forked"));
+    await (await open(yesterday)).append(utf8("longer"));
+    await expect(ask(yesterday)).rejects.toThrow(code("forked"));
+    const stranger = noteKey("witness", key.name, await crypto.generateSigner("EdDSA"));
+    await expect(ask(files, stranger)).rejects.toThrow(code("not-genuine"));
+    const send = async (path: string, body: Uint8Array<ArrayBuffer>) =>
+      (await fetch(`${url}${path}`, { method: "POST", body })).status;
+    expect(await send("/add-checkpoint", utf8("junk"))).toBe(400);
+    expect(await send("/other", utf8("junk"))).toBe(404);
+    const big = await send("/add-checkpoint", new Uint8Array(200_000)).catch(() => 413);
+    expect(big).toBe(413);
+    store.left = 0;
+    await (await open(files)).append(entryOf(4));
+    await expect(ask(files)).rejects.toThrow(code("unavailable"));
+    await server.close();
+    await expect(ask(files)).rejects.toThrow(code("unavailable"));
   });
 
   test("answers as tlog-witness says, and remembers over a restart", async () => {

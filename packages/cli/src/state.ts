@@ -24,6 +24,8 @@ const entries = [
   "audit",
   "audit.key",
   "broker",
+  "witness",
+  "witness.key",
 ] as const;
 
 /** Most files that `state show` lists. */
@@ -60,6 +62,10 @@ export interface State {
   readonly auditKey: string;
   /** Directory of the key broker: its store, its log, its keys. */
   readonly broker: string;
+  /** Directory of what a witness has seen of logs. */
+  readonly witness: string;
+  /** Key that a witness cosigns with. */
+  readonly witnessKey: string;
   /** Directory of measured copies of running bundles. */
   readonly run: string;
   /** Names of the identities there are, sorted. */
@@ -102,6 +108,8 @@ export async function openState(
     audit: join(path, "audit"),
     auditKey: join(path, "audit.key"),
     broker: join(path, "broker"),
+    witness: join(path, "witness"),
+    witnessKey: join(path, "witness.key"),
     run: join(path, "run"),
     identityNames: () => identityNames(identities),
     files: () => list(path),

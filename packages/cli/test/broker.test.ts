@@ -150,6 +150,40 @@ describe("broker", () => {
     expect((await cli.run(...args)).err).toMatch(/seal\/wrong-key/);
   });
 
+  it("serves no log behind what its witness has seen, nor without the witness", async () => {
+    const { cli, made } = await initialised();
+    const at = (path: string) => join(cli.directory, path);
+    const other = createCli();
+    const abort = new AbortController();
+    const { io, printed } = fakeIo(other.directory);
+    const ended = run(
+      [
+        ...["audit", "witness", "--name", "test/w1", "--of", made.key, "--listen", "127.0.0.1:0"],
+        ...["--json", "--state", "state"],
+      ],
+      { ...io, signal: abort.signal },
+    );
+    onTestFinished(async () => {
+      abort.abort();
+      await ended;
+    });
+    while (!printed().out.includes("\n")) await new Promise((r) => setTimeout(r, 10));
+    const { port, key } = JSON.parse(printed().out) as { port: number; key: string };
+    const witness = ["--witness", `http://127.0.0.1:${port}`, "--witness-key", key];
+    cpSync(at("state/broker"), at("yesterday"), { recursive: true });
+    for (let i = 0; i < 2; i++) await (await serving(cli, ...witness)).stop();
+    rmSync(at("state/broker"), { recursive: true });
+    cpSync(at("yesterday"), at("state/broker"), { recursive: true });
+    expect((await serving(cli, ...witness)).err).toMatch(/broker\/rolled-back/);
+    // Nothing was added to it; with another history of the right length the answer is another one.
+    for (let i = 0; i < 2; i++) await (await serving(cli)).stop();
+    expect((await serving(cli, ...witness)).err).toMatch(/broker\/forked/);
+    abort.abort();
+    expect(await ended).toBe(0);
+    expect((await serving(cli, ...witness)).err).toMatch(/broker\/unavailable/);
+    expect((await serving(cli, "--witness", "http://127.0.0.1:1")).err).toMatch(/cli\/usage/);
+  });
+
   it("takes no policy that leaves something out, and no command without a broker", async () => {
     const { cli } = await initialised();
     expect((await cli.run("broker", "init", "--name", "again")).err).toMatch(/cli\/exists/);

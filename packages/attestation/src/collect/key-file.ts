@@ -12,7 +12,7 @@ import { nodeCrypto } from "@vivarium/core/node";
 import { AttestationError } from "../errors.ts";
 
 /** What a key file is for; written in its first line, so that neither passes for the other. */
-export type KeyFileKind = "identity" | "development-root" | "audit-log";
+export type KeyFileKind = "identity" | "development-root" | "audit-log" | "witness";
 
 export interface KeyFileOptions {
   readonly kind: KeyFileKind;

@@ -13,3 +13,5 @@ export type { LogStore } from "./store.ts";
 export { directoryStore, lockDirectory } from "./store.ts";
 export type { Witness, WitnessAnswer, WitnessOptions } from "./witness.ts";
 export { createWitness, encodeWitnessRequest } from "./witness.ts";
+export type { AskWitnessOptions, WitnessServer } from "./witness-http.ts";
+export { askWitness, serveWitness } from "./witness-http.ts";

@@ -44,6 +44,12 @@ export interface WatchOptions {
   readonly once?: true;
 }
 
+export interface WitnessOptions {
+  readonly name: string;
+  readonly of: readonly string[];
+  readonly listen: string;
+}
+
 /** Beside the log, so that the key's name is there before the first checkpoint is read. */
 export const originFile = "origin";
 

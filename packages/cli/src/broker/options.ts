@@ -11,6 +11,8 @@ export interface ServeOptions {
   readonly collateral?: readonly string[];
   readonly metrics?: string;
   readonly checkpoint?: string;
+  readonly witness?: string;
+  readonly witnessKey?: string;
 }
 export interface PutOptions {
   readonly secret: string;

@@ -1,10 +1,15 @@
 /** What `broker serve` does. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { openKeyFile } from "@vivarium/attestation/collect";
 import { everyVerifier } from "@vivarium/attestation/verifiers";
-import { openBroker, sealedStateFile, serveAdmin } from "@vivarium/broker";
+import { BrokerError, openBroker, sealedStateFile, serveAdmin } from "@vivarium/broker";
 import {
+  askWitness,
+  decodeVkey,
   directoryStore,
+  type LogReader,
   lockDirectory,
+  type NoteKey,
   noteKey,
   openAuditLog,
   openLogReader,
@@ -22,6 +27,9 @@ import { fileLimits, readBounded, readText } from "../files.ts";
 import { createRunLog } from "../psi/log.ts";
 import { programVersion } from "../version.ts";
 import { brokerPaths, type ServeOptions } from "./options.ts";
+
+/** How often a witness is asked to cosign what has been added. */
+const witnessIntervalMs = 30_000;
 
 export const serve: Action<ServeOptions> = async (context, options) => {
   const { io } = context;
@@ -56,8 +64,19 @@ export const serve: Action<ServeOptions> = async (context, options) => {
     // Absent or behind, nothing is served: whoever can hide it could also have set us back.
     await reader.requireGrownFrom(await readBounded(path, "checkpoint", fileLimits.proof));
   }
+  const ask = witnessOf(options);
+  const current = (): Promise<LogReader> => openLogReader({ store, trust, crypto });
+  // Before the broker writes its own entry: a log that was set back must not grow.
+  if (ask !== undefined) await askWitness({ ...ask, log, reader: current, crypto });
   const file = sealedStateFile(paths.store, wrapper);
-  const broker = await openBroker({ file, log, reader, verifiers, crypto, clock });
+  const broker = await openBroker({
+    file,
+    log,
+    reader: await current(),
+    verifiers,
+    crypto,
+    clock,
+  });
   const run = await createRunLog({
     metrics,
     io,
@@ -84,17 +103,36 @@ export const serve: Action<ServeOptions> = async (context, options) => {
   const resources = broker.list().length;
   context.print({ serving: true, name, port: server.port, resources, entries: log.size }, [
     `${name} serves ${resources} resources on ${listen.host}:${server.port}; its log has ${log.size} entries.`,
-    ...(options.checkpoint === undefined
-      ? ["No --checkpoint: store and log set back together would not be noticed."]
+    ...(options.checkpoint === undefined && ask === undefined
+      ? ["No --witness and no --checkpoint: store and log set back together would not be noticed."]
       : []),
   ]);
-  await new Promise<void>((resolve) => {
-    if (io.signal.aborted) resolve();
-    else io.signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  while (!io.signal.aborted) {
+    await sleep(witnessIntervalMs, undefined, { signal: io.signal }).catch(() => {});
+    if (ask === undefined) continue;
+    try {
+      await askWitness({ ...ask, log, reader: current, crypto });
+    } catch (error) {
+      const code = error instanceof BrokerError ? error.code : "unavailable";
+      run.log.event("error", "broker.failed", { code });
+      // Away is no reason to stop; another history is.
+      if (code !== "unavailable") throw error;
+    }
+  }
   context.note("Stopping: no new requests; those under way are finished.");
   return 0;
 };
+
+function witnessOf(
+  options: ServeOptions,
+): { readonly url: string; readonly key: NoteKey } | undefined {
+  const { witness: url, witnessKey } = options;
+  if (url === undefined && witnessKey === undefined) return undefined;
+  if (url === undefined || witnessKey === undefined || !/^https?:\/\//.test(url)) {
+    throw new CliError("usage", "A witness needs --witness http(s)://… and --witness-key.");
+  }
+  return { url, key: decodeVkey(witnessKey) };
+}
 
 function closing(close: () => Promise<void>): AsyncDisposable {
   return { [Symbol.asyncDispose]: close };

@@ -1,4 +1,4 @@
-/** `audit init`, `append`, `show`, `prove`, `verify`, `watch`. */
+/** `audit init`, `append`, `show`, `prove`, `verify`, `watch`, `witness`. */
 import { type Command, Option } from "commander";
 import type {
   AppendOptions,
@@ -8,6 +8,7 @@ import type {
   ShowOptions,
   VerifyOptions,
   WatchOptions,
+  WitnessOptions,
 } from "../audit/options.ts";
 import { complete, type Shell } from "../command.ts";
 
@@ -97,5 +98,20 @@ export function registerAudit(program: Command, shell: Shell): void {
     shell,
     "vivarium audit watch --log ./audit --key example.org/audit+… --memory seen.checkpoint",
     async () => (await import("../audit/watch.ts")).watch,
+  );
+  complete<WitnessOptions>(
+    audit
+      .command("witness")
+      .description("cosign what logs of others grow to, and nothing else, until interrupted")
+      .requiredOption("--name <name>", "name of this witness, such as witness.example/w1")
+      .addOption(
+        new Option("--of <vkey>", "key of a log; may be given several times")
+          .argParser(many)
+          .makeOptionMandatory(),
+      )
+      .requiredOption("--listen <host:port>", "where logs ask (tlog-witness, HTTP)"),
+    shell,
+    "vivarium audit witness --name witness.example/w1 --of example.org/broker+… --listen 0.0.0.0:7480",
+    async () => (await import("../audit/witness.ts")).witness,
   );
 }

@@ -42,7 +42,9 @@ export function registerBroker(program: Command, shell: Shell): void {
       .option(
         "--checkpoint <file>",
         "newest checkpoint that is known outside; an older log is not served",
-      ),
+      )
+      .option("--witness <url>", "witness that must know no newer log, and cosigns this one")
+      .option("--witness-key <vkey>", "key of the witness"),
     shell,
     "vivarium broker serve --key root.key --listen 0.0.0.0:8443",
     async () => (await import("../broker/serve.ts")).serve,
