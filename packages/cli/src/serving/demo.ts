@@ -11,7 +11,8 @@ import { Secret, secretKeyWrapper, verifyReceipt } from "@vivarium/seal";
 import { launchServing, predict, sealModel } from "@vivarium/serving";
 import { CliError } from "../errors/error.ts";
 import { runFederatedDemo } from "../federated/demo.ts";
-import { type DemoParty, deal, loadEmails, makeParty } from "../federated/demo-setup.ts";
+import { type DemoParty, deal, makeParty } from "../federated/demo-setup.ts";
+import { loadEmails } from "../federated/emails.ts";
 import { type Io, printable } from "../io.ts";
 import { duration } from "../progress.ts";
 import { measureServing } from "./bundle.ts";
@@ -113,7 +114,7 @@ async function serve(directory: string, file: string, say: (line: string) => voi
   );
   await using channel = await openChannel(at, await policyFor("server"), {}, io.signal);
   say("  a client verifies the server (SIMULATED evidence), then asks over the channel it got:");
-  const asked = await ask(channel, digest);
+  const asked = await ask(channel, digest, io);
   const { bytes: receipt } = asked.receipt;
   const verified = await verifyReceipt(receipt, { crypto, identities: [owner.fingerprint] });
   const receiptVerified = (verified.body as { readonly digest?: string }).digest === digest;
@@ -142,8 +143,8 @@ const launchOf = ({ identity, root }: DemoParty, io: Io) => ({
   signal: io.signal,
 });
 
-async function ask(channel: Channel, digest: string) {
-  const [emails = []] = deal((await loadEmails()).rows, 30);
+async function ask(channel: Channel, digest: string, io: Io) {
+  const [emails = []] = deal((await loadEmails(io.env)).rows, 30);
   const sample = emails.slice(0, questions);
   let right = 0;
   const begin = performance.now();
