@@ -45,6 +45,9 @@ export interface Batcher {
   submit(inputs: Values, options?: SubmitOptions): Promise<Values>;
   readonly waiting: number;
   readonly running: number;
+  /** Runs of the model that succeeded, and the rows they answered. */
+  readonly executions: number;
+  readonly rows: number;
   /** Takes no more; resolves when all that was taken is answered. */
   close(): Promise<void>;
 }
@@ -65,6 +68,8 @@ class Queue implements Batcher {
   readonly #clients = new Map<string, Waiting[]>();
   #waiting = 0;
   #running = 0;
+  #executions = 0;
+  #rows = 0;
   #timer: (() => void) | undefined;
   #closed = false;
   readonly #idle: (() => void)[] = [];
@@ -81,6 +86,14 @@ class Queue implements Batcher {
 
   get running(): number {
     return this.#running;
+  }
+
+  get executions(): number {
+    return this.#executions;
+  }
+
+  get rows(): number {
+    return this.#rows;
   }
 
   async submit(
@@ -206,6 +219,8 @@ class Queue implements Batcher {
         outputs,
         batch.map(({ rows }) => rows),
       );
+      this.#executions++;
+      for (const { rows } of batch) this.#rows += rows;
     } catch (thrown) {
       // One bad row must not cost the others their answers: each alone, then.
       if (batch.length > 1) {

@@ -54,9 +54,23 @@ export interface Refresh {
   }[];
 }
 
+/** Counts of one version since it was loaded. */
+export interface ModelStats {
+  readonly name: string;
+  readonly version: number;
+  readonly success: number;
+  readonly failure: number;
+  /** Rows answered, in how many runs of the model. */
+  readonly rows: number;
+  readonly executions: number;
+  readonly waiting: number;
+}
+
 interface Served {
   readonly loaded: LoadedModel;
   readonly batcher: Batcher;
+  success: number;
+  failure: number;
 }
 
 export class ServingCore implements AsyncDisposable {
@@ -93,6 +107,8 @@ export class ServingCore implements AsyncDisposable {
         versions.set(version, {
           loaded: model,
           batcher: createBatcher(model.model, clock, batching),
+          success: 0,
+          failure: 0,
         });
         loaded.push(describe(model));
       } catch (thrown) {
@@ -138,11 +154,15 @@ export class ServingCore implements AsyncDisposable {
         const served = this.#find(ref);
         try {
           const outputs = await served.batcher.submit(inputs, options);
+          served.success++;
           return { model: describe(served.loaded), outputs };
         } catch (thrown) {
           // Swapped between look-up and queue: the newer version takes it.
           const swapped = thrown instanceof ServingError && thrown.code === "closed";
-          if (!swapped || this.#find(ref) === served) throw thrown;
+          if (!swapped || this.#find(ref) === served) {
+            served.failure++;
+            throw thrown;
+          }
         }
       }
     } catch (thrown) {
@@ -151,7 +171,23 @@ export class ServingCore implements AsyncDisposable {
     }
   }
 
-  /** For metrics. */
+  /** By the clock that deadlines are held against, milliseconds since the epoch. */
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  /** Of what is served now, in the order of `models()`. */
+  modelStats(): readonly ModelStats[] {
+    return this.models().flatMap(({ name, version }) => {
+      const served = this.#served.get(name)?.get(version);
+      if (served === undefined) return [];
+      const { batcher, success, failure } = served;
+      const { rows, executions, waiting } = batcher;
+      return [{ name, version, success, failure, rows, executions, waiting }];
+    });
+  }
+
+  /** Of the whole server. */
   stats(): { readonly requests: number; readonly failures: number; readonly waiting: number } {
     let waiting = 0;
     for (const versions of this.#served.values()) {

@@ -4,7 +4,14 @@ export { createBatcher, defaultBatching, measureBatching } from "./batcher.ts";
 export { servingBundle } from "./bundle.ts";
 export type { Answer, AnswerReceiptInput, PredictRequest, ServeOptions } from "./channel.ts";
 export { predict, serveChannel } from "./channel.ts";
-export type { CoreOptions, ModelRef, Prediction, Refresh, ServedModel } from "./core.ts";
+export type {
+  CoreOptions,
+  ModelRef,
+  ModelStats,
+  Prediction,
+  Refresh,
+  ServedModel,
+} from "./core.ts";
 export { ServingCore } from "./core.ts";
 export type { ServingErrorCode } from "./errors.ts";
 export { ServingError, servingErrorClass, servingErrorCodes } from "./errors.ts";

@@ -4,11 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { concat, VivariumError } from "@vivarium/core";
+import { concat, utf8, VivariumError } from "@vivarium/core";
 import type { ModelRef, ServingCore } from "../core.ts";
 import { ServingError } from "../errors.ts";
 import { servingLimits } from "../limits.ts";
 import type { Json } from "./json.ts";
+import { metricsType, renderMetrics } from "./metrics.ts";
 import * as tf from "./tf-serving.ts";
 import * as v2 from "./v2.ts";
 
@@ -169,7 +170,12 @@ async function route(
       const header = request.headers["inference-header-content-length"];
       const length = header === undefined ? undefined : Number(header);
       const infer = v2.readInfer(core.find(ref), body, length);
-      const prediction = await core.predict(ref, infer.inputs, { client, signal });
+      const { timeoutMs } = infer;
+      const prediction = await core.predict(ref, infer.inputs, {
+        client,
+        signal,
+        ...(timeoutMs === undefined ? {} : { deadline: core.now() + timeoutMs }),
+      });
       const written = v2.writeInfer(prediction, infer);
       return written.headerLength === undefined
         ? { status: 200, body: v2.parseJson(written.body) }
@@ -194,6 +200,12 @@ async function route(
       return {
         status: 200,
         body: { name: "vivarium", version, extensions: ["binary_tensor_data"] },
+      };
+    case "/metrics":
+      return {
+        status: 200,
+        body: utf8(renderMetrics(core.modelStats())),
+        headers: { "content-type": metricsType },
       };
     case "/v2/health/live":
       return { status: 200, body: {} };

@@ -36,6 +36,8 @@ export interface InferRequest {
   /** Outputs wanted, all if empty, and which of them as binary data. */
   readonly outputs: ReadonlyMap<string, boolean>;
   readonly allBinary: boolean;
+  /** How long it may wait for its turn, milliseconds. */
+  readonly timeoutMs: number | undefined;
 }
 
 /**
@@ -81,6 +83,7 @@ export function readInfer(
     inputs,
     outputs: new Map(wanted),
     allBinary: flagOf(parameters, "binary_data_output"),
+    timeoutMs: timeoutOf(parameters),
   };
 }
 
@@ -211,6 +214,14 @@ export function parseJson(bytes: Uint8Array): Json {
     // The parser's own message would quote the input.
     return invalid("its body is not JSON");
   }
+}
+
+/** Triton's `timeout`, microseconds in the queue; 0 and none mean no bound. */
+function timeoutOf(parameters: Json | undefined): number | undefined {
+  const timeout = isObject(parameters) ? parameters["timeout"] : undefined;
+  if (timeout === undefined || timeout === 0) return undefined;
+  const fits = typeof timeout === "number" && Number.isSafeInteger(timeout) && timeout > 0;
+  return fits ? timeout / 1_000 : invalid("timeout must be whole microseconds");
 }
 
 function flagOf(parameters: Json | undefined, name: string): boolean {
