@@ -99,7 +99,8 @@ async function setUp() {
   );
   const port = await freePort();
   const file = (name: string, text: string): void => writeFileSync(join(directory, name), text);
-  file("plan.yaml", planText(6));
+  // So many rounds that none is over before a kill arrives.
+  file("plan.yaml", planText(40));
   const common =
     "version: 1\nworkload: federated\nplan: plan.yaml\nevidence: simulated\ntimeoutSeconds: 60\n";
   file(
@@ -142,17 +143,17 @@ test("a hub and two owners train, one is killed and comes back, receipts verify"
   ]);
   expect([northEnd.exit, southEnd.exit]).toEqual([0, 0]);
   const result = JSON.parse(hubEnd.out) as { rounds: number; history: { accuracy: number }[] };
-  expect(result.rounds).toBe(6);
+  expect(result.rounds).toBe(40);
   expect(result.history.at(-1)?.accuracy).toBeGreaterThan(0.85);
   const receipts = readdirSync(join(directory, "receipts")).sort();
-  expect(receipts).toHaveLength(6);
-  const verified = await run("receipt", "verify", `receipts/${receipts[5]}`, "--json");
+  expect(receipts).toHaveLength(40);
+  const verified = await run("receipt", "verify", `receipts/${receipts[39]}`, "--json");
   expect(verified.exit).toBe(0);
   const paths = receipts.map((name) => `receipts/${name}`);
   const chain = await run("receipt", "verify", ...paths);
   expect([chain.exit, chain.out]).toEqual([
     0,
-    expect.stringContaining("All 6 receipts are genuine"),
+    expect.stringContaining("All 40 receipts are genuine"),
   ]);
   const gap = await run("receipt", "verify", ...paths.slice(0, 2), ...paths.slice(3));
   expect([gap.exit, gap.err]).toEqual([3, expect.stringContaining("does not follow")]);
@@ -167,7 +168,7 @@ test("a hub and two owners train, one is killed and comes back, receipts verify"
 test("plans that differ are named on the owner's side, and cost the hub nothing", async () => {
   const { directory, party, file } = await setUp();
   mkdirSync(join(directory, "other"));
-  file("other-plan.yaml", planText(6, 0.9));
+  file("other-plan.yaml", planText(40, 0.9));
   const text = readFileSync(join(directory, "north.yaml"), "utf8");
   file("north.yaml", text.replace("plan: plan.yaml", "plan: other-plan.yaml"));
   const hub = party("hub");
