@@ -290,7 +290,12 @@ export async function commitSet(
           `Round ${round} waits for the keys of ${names.join(", ")}; start them again and resume.`,
         );
       }
-      await members.change(left, signal);
+      // One that came while the others were asked has woken nobody.
+      const here = set.some(({ participant }) => {
+        const member = members.get(participant);
+        return !keys.has(participant) && member !== undefined && !tried.has(member.channel);
+      });
+      if (!here) await members.change(left, signal);
     }
   }
 }
